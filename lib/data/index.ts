@@ -1,0 +1,6 @@
+/** Datasets and readers. */
+export { TensorDataset, type Samples } from './dataset';
+export { DataError } from './errors';
+export { parseIdx, readIdx, readIdxSync, type IdxArray } from './idx';
+export { mnist, type MnistOptions } from './mnistDataset';
+export { permutation } from './shuffle';

@@ -1,0 +1,24 @@
+/** A tensor operation was given arguments that break its rules: a shape, an axis, a dtype. */
+export class ShapeError extends Error {
+  override readonly name: string = 'ShapeError';
+}
+
+/** A dtype that the operation does not take. */
+export class DTypeError extends TypeError {
+  override readonly name: string = 'DTypeError';
+}
+
+/** A tensor was used after it was disposed. */
+export class DisposedError extends Error {
+  override readonly name: string = 'DisposedError';
+}
+
+/** No memory for a tensor, or the limit of {@link setMemoryLimit} was reached. Everything stays usable. */
+export class OutOfMemoryError extends Error {
+  override readonly name: string = 'OutOfMemoryError';
+}
+
+/** Gradients were asked for where there are none. */
+export class GradientError extends Error {
+  override readonly name: string = 'GradientError';
+}

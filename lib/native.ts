@@ -1,0 +1,107 @@
+/**
+ * The only file that loads the addon. Operations write their numbers to one shared array of doubles
+ * and call a function that takes at most the objects to be held weakly: an array shared with native
+ * code costs a tenth of passing the same numbers as arguments.
+ */
+import path from 'node:path';
+import { DisposedError, DTypeError, OutOfMemoryError, ShapeError } from './errors';
+import { opTableHash } from './ops/table';
+
+/** The layout of {@link scratch}; native/binding/environment.h has the same numbers. */
+export const Scratch = {
+  length: 96,
+  op: 0,
+  inputs: 1,
+  outputs: 8,
+  outputSize: 10,
+  ints: 38,
+  floats: 58,
+  strides: 18,
+  offset: 28,
+} as const;
+
+/** At most this many axes: `kMaxRank` in native/core/tensor_view.h. */
+export const maxRank = 8;
+
+type HostArray = Float32Array | Int32Array | Uint8Array;
+
+interface Addon {
+  init(scratch: Float64Array): boolean;
+  run(owner0?: object, owner1?: object, owner2?: object): number;
+  view(owner?: object): number;
+  release(handle: number): void;
+  track(handle: number, owner: object): void;
+  fromHost(owner: object | undefined, data: HostArray): number;
+  toHost(handle: number, data: HostArray): number;
+  item(handle: number): number;
+  lastError(): string;
+  stats(): Record<string, number>;
+  describe(): {
+    opTableHash: number;
+    isa: string;
+    isaDetected: string;
+    isaProblem: string;
+    physicalCores: number;
+  };
+  sweep(): void;
+  trimCache(): void;
+  resetPeak(): void;
+  setMemoryLimit(bytes: number): void;
+  numThreads(): number;
+  setNumThreads(threads: number): void;
+}
+
+function packageRoot(): string {
+  // The sources run from lib/ under a test runner, from dist/lib/ otherwise.
+  const parent = path.dirname(__dirname);
+  return path.basename(parent) === 'dist' ? path.dirname(parent) : parent;
+}
+
+function load(): Addon {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- the loader is CommonJS and finds the addon at run time
+  const find = require('node-gyp-build') as (root: string) => Addon;
+  let addon: Addon;
+  try {
+    addon = find(packageRoot());
+  } catch (cause) {
+    throw new Error(
+      `kindling: no native build for ${process.platform}-${process.arch} was found; ` + 'build it with `npm run build`',
+      { cause },
+    );
+  }
+  const { opTableHash: hash, isaProblem } = addon.describe();
+  if (hash !== opTableHash) {
+    throw new Error('kindling: the native addon is of another version; rebuild with `npm run build`');
+  }
+  if (isaProblem !== '') process.emitWarning(isaProblem, 'KindlingWarning');
+  return addon;
+}
+
+export const native = load();
+
+/** The shared array. It never leaves this library, so that nobody can transfer it away. */
+export const scratch = new Float64Array(Scratch.length);
+if (!native.init(scratch)) throw new Error('kindling: the native addon refused its scratch array');
+
+/** The statuses of native/core/status.h. */
+const Status = { outOfMemory: 1, badHandle: 2, badShape: 3, badDtype: 4, indexOutOfRange: 6 } as const;
+
+/** The error of the call that has just returned 0. */
+export function nativeError(name: string): Error {
+  const message = native.lastError();
+  const text = message.startsWith(`${name}: `) ? message : `${name}: ${message}`;
+  switch (scratch[Scratch.op]) {
+    case Status.outOfMemory:
+      return new OutOfMemoryError(text);
+    case Status.badHandle:
+      return new DisposedError(text);
+    case Status.badShape:
+      return new ShapeError(text);
+    case Status.badDtype:
+      return new DTypeError(text);
+    case Status.indexOutOfRange:
+      return new RangeError(text);
+    default:
+      return new Error(text);
+  }
+}

@@ -1,0 +1,132 @@
+import { ShapeError } from '../errors';
+import { linear as linearOp } from '../ops/matmul';
+import { relu as reluOp } from '../ops/elementwise';
+import { requireFloat } from '../ops/reduce';
+import { softmax as softmaxOp } from '../ops/softmax';
+import { flatten as flattenOp } from '../ops/views';
+import type { Generator } from '../tensor/generator';
+import { checkInteger, formatShape } from '../tensor/shape';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { uniformFanIn } from './init';
+import { Module, parameter } from './module';
+
+/** Options of {@link Linear}. */
+export interface LinearOptions {
+  /** Add a bias. Default true. */
+  bias?: boolean;
+  /** Where the initial values come from; default: the generator that `manualSeed` sets. */
+  generator?: Generator;
+}
+
+/**
+ * A fully connected layer, `x · weightᵀ + bias`, as PyTorch's `nn.Linear`: weight
+ * [outFeatures, inFeatures] and bias [outFeatures], uniform in ±1/√inFeatures at first.
+ */
+export class Linear extends Module {
+  weight: Tensor;
+  bias: Tensor | null;
+
+  /**
+   * @param inFeatures size of the input's last axis
+   * @param outFeatures size of the output's last axis
+   */
+  constructor(
+    readonly inFeatures: number,
+    readonly outFeatures: number,
+    options: LinearOptions = {},
+  ) {
+    super();
+    checkInteger('linear', 'inFeatures', inFeatures, 0, 2 ** 31 - 1);
+    checkInteger('linear', 'outFeatures', outFeatures, 0, 2 ** 31 - 1);
+    this.weight = parameter(uniformFanIn([outFeatures, inFeatures], inFeatures, options.generator));
+    this.bias = options.bias === false ? null : parameter(uniformFanIn([outFeatures], inFeatures, options.generator));
+  }
+
+  /** @param x float32 [..., inFeatures]; @returns [..., outFeatures] */
+  override forward(x: AnyTensor): Tensor {
+    if (x.rank === 0 || x.shape[x.rank - 1] !== this.inFeatures) {
+      throw new ShapeError(
+        `linear(${String(this.inFeatures)}, ${String(this.outFeatures)}): expected an input of shape ` +
+          `[..., ${String(this.inFeatures)}], got ${formatShape(x.shape)}`,
+      );
+    }
+    return linearOp(x, this.weight, this.bias);
+  }
+}
+
+/** Merges all axes but the first: [n, ...] becomes [n, features]. */
+export class Flatten extends Module {
+  override forward(x: AnyTensor): Tensor {
+    const input = requireFloat('flatten', 'x', x);
+    if (input.rank < 1) throw new ShapeError('flatten: a scalar has no batch axis');
+    return input.rank === 2 ? input : flattenOp(input.rank === 1 ? input.unsqueeze(1) : input, 1);
+  }
+}
+
+/** max(x, 0) */
+export class ReLU extends Module {
+  override forward(x: AnyTensor): Tensor {
+    return reluOp(requireFloat('relu', 'x', x));
+  }
+}
+
+/** Softmax over one axis, by default the last. */
+export class Softmax extends Module {
+  constructor(readonly axis = -1) {
+    super();
+  }
+
+  override forward(x: AnyTensor): Tensor {
+    return softmaxOp(x, this.axis);
+  }
+}
+
+/** Modules one after the other. Parameters are named by position: `0.weight`, as in PyTorch. */
+export class Sequential extends Module {
+  readonly layers: readonly Module[];
+
+  constructor(...layers: readonly Module[]) {
+    super();
+    layers.forEach((layer, i) => {
+      if (!(layer instanceof Module)) {
+        throw new TypeError(`sequential: argument ${String(i)} is not a module`);
+      }
+    });
+    this.layers = layers;
+  }
+
+  override *namedChildren(): globalThis.Generator<[string, Module]> {
+    for (const [i, layer] of this.layers.entries()) yield [String(i), layer];
+  }
+
+  override forward(x: AnyTensor): Tensor {
+    let result = x as Tensor;
+    for (const layer of this.layers) result = layer.forward(result);
+    return result;
+  }
+}
+
+/** {@link Linear} */
+export function linear(inFeatures: number, outFeatures: number, options?: LinearOptions): Linear {
+  return new Linear(inFeatures, outFeatures, options);
+}
+
+/** {@link Flatten} */
+export function flatten(): Flatten {
+  return new Flatten();
+}
+
+/** {@link ReLU} */
+export function relu(): ReLU {
+  return new ReLU();
+}
+
+/** {@link Softmax} */
+export function softmax(axis?: number): Softmax {
+  return new Softmax(axis);
+}
+
+/** {@link Sequential} */
+export function sequential(...layers: readonly Module[]): Sequential {
+  return new Sequential(...layers);
+}

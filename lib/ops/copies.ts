@@ -1,0 +1,135 @@
+/** Copies: contiguous layout, other dtypes, rows by index, concatenation. */
+import { isRecording, record } from '../autograd/node';
+import { DTypeError, ShapeError } from '../errors';
+import { checkDType, type DType } from '../tensor/dtype';
+import { checkAxis, formatShape, type Shape } from '../tensor/shape';
+import { defineMethods } from '../tensor/methods';
+import type { Tensor } from '../tensor/tensor';
+import { isTensor, tensorHooks, type AnyTensor } from '../tensor/tensor';
+import { run } from './run';
+import { slice } from './views';
+
+/** A copy in memory of its own, in row-major order. */
+export function clone<D extends DType>(x: Tensor<D>): Tensor<D> {
+  const out = run('copy', [x], x.shape, x.dtype);
+  if (isRecording(x)) record('clone', out, [x], [], (grad) => [grad]);
+  return out;
+}
+
+/** `x` itself if it is row-major without gaps, else a copy that is. */
+export function contiguous<D extends DType>(x: Tensor<D>): Tensor<D> {
+  x._check('contiguous');
+  return x.isContiguous ? x : clone(x);
+}
+tensorHooks.contiguous = contiguous;
+
+/**
+ * The elements as another dtype. float32 to int32 truncates toward zero and saturates, NaN becomes 0;
+ * anything but 0 is true. Returns `x` itself if it has the dtype already.
+ */
+export function cast<E extends DType>(x: AnyTensor, dtype: E): Tensor<E> {
+  x._check('cast');
+  checkDType('cast', dtype);
+  if (x.dtype === dtype) return x as unknown as Tensor<E>;
+  return run('cast', [x], x.shape, dtype);
+}
+
+function checkIndex(op: string, index: AnyTensor): void {
+  if (!isTensor(index)) throw new TypeError(`${op}: the index must be an int32 tensor`);
+  if (index.dtype !== 'int32') throw new DTypeError(`${op}: the index must be int32, got ${index.dtype}`);
+  if (index.rank !== 1) {
+    throw new ShapeError(`${op}: the index must be a vector, its shape is ${formatShape(index.shape)}`);
+  }
+}
+
+/**
+ * The rows of `x` (positions along axis 0) that `index` names, in its order; rows may repeat.
+ * @param index int32 vector with values in [0, x.shape[0]).
+ * @throws RangeError if an index is out of range.
+ */
+export function indexSelect<D extends DType>(x: Tensor<D>, index: Tensor<'int32'>): Tensor<D> {
+  x._check('indexSelect');
+  checkIndex('indexSelect', index);
+  if (x.rank === 0) throw new ShapeError('indexSelect: a scalar has no rows');
+  const out = run('indexSelect', [x, index], [index.size, ...x.shape.slice(1)], x.dtype);
+  if (isRecording(x)) {
+    const { shape } = x;
+    record('indexSelect', out, [x], [index], (grad, { saved }) => [indexAdd(grad, saved[0] as Tensor<'int32'>, shape)]);
+  }
+  return out;
+}
+
+/** The gradient of {@link indexSelect}: each row of `grad` added to the row its index names. */
+function indexAdd(grad: Tensor, index: Tensor<'int32'>, shape: Shape): Tensor {
+  const out = run('indexAdd', [grad, index], shape, 'float32');
+  if (isRecording(grad)) {
+    record('indexAdd', out, [grad], [index], (second, { saved }) => [indexSelect(second, saved[0] as Tensor<'int32'>)]);
+  }
+  return out;
+}
+
+function concatTwo<D extends DType>(a: Tensor<D>, b: Tensor<D>, axis: number): Tensor<D> {
+  const shape = a.shape.map((extent, i) => (i === axis ? extent + b.shape[i] : extent));
+  const out = run('concat', [a, b], shape, a.dtype, [axis]);
+  if (isRecording(a, b)) {
+    const at = a.shape[axis];
+    const part = (grad: Tensor, from: number, to: number | null): Tensor =>
+      slice(grad, ...shape.slice(0, axis + 1).map((_, i) => (i === axis ? ([from, to] as const) : null)));
+    record('concat', out, [a, b], [], (grad) => [part(grad, 0, at), part(grad, at, null)]);
+  }
+  return out;
+}
+
+/**
+ * Tensors of one dtype joined along an existing axis; the other extents must agree.
+ * @throws ShapeError naming the tensor that does not fit.
+ */
+export function concat<D extends DType>(tensors: readonly Tensor<D>[], axis = 0): Tensor<D> {
+  if (!Array.isArray(tensors) || tensors.length === 0) {
+    throw new ShapeError('concat: needs at least one tensor');
+  }
+  const [first, ...rest] = tensors as readonly Tensor<D>[];
+  first._check('concat');
+  const joined = checkAxis('concat', axis, first.rank);
+  rest.forEach((tensor, i) => {
+    tensor._check('concat');
+    if (tensor.dtype !== first.dtype) {
+      throw new DTypeError(`concat: tensor ${String(i + 1)} is ${tensor.dtype}, the first ${first.dtype}`);
+    }
+    const fits =
+      tensor.rank === first.rank && tensor.shape.every((extent, j) => j === joined || extent === first.shape[j]);
+    if (!fits) {
+      throw new ShapeError(
+        `concat: tensor ${String(i + 1)} has shape ${formatShape(tensor.shape)}, ` +
+          `which does not fit ${formatShape(first.shape)} along axis ${String(joined)}`,
+      );
+    }
+  });
+  if (rest.length === 0) return clone(first);
+  // Halves, so that n tensors are copied log n times rather than n times.
+  const join = (list: readonly Tensor<D>[]): Tensor<D> => {
+    if (list.length === 1) return list[0];
+    const half = list.length >> 1;
+    const left = join(list.slice(0, half));
+    const right = join(list.slice(half));
+    const out = concatTwo(left, right, joined);
+    if (half > 1) left.dispose();
+    if (list.length - half > 1) right.dispose();
+    return out;
+  };
+  return join(tensors as readonly Tensor<D>[]);
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<D extends DType = 'float32'> {
+    /** {@link clone} */
+    clone(): Tensor<D>;
+    /** {@link contiguous} */
+    contiguous(): Tensor<D>;
+    /** {@link cast} */
+    cast<E extends DType>(dtype: E): Tensor<E>;
+    /** {@link indexSelect} */
+    indexSelect(index: Tensor<'int32'>): Tensor<D>;
+  }
+}
+defineMethods({ clone, contiguous, cast, indexSelect });

@@ -1,0 +1,154 @@
+/** Reductions over one, several or all axes. */
+import { isRecording, record } from '../autograd/node';
+import { DTypeError, ShapeError } from '../errors';
+import type { DType } from '../tensor/dtype';
+import { axesMask, checkAxis, formatShape, reducedShape, sameShape, type Shape } from '../tensor/shape';
+import { defineMethods } from '../tensor/methods';
+import type { Tensor } from '../tensor/tensor';
+import { isTensor, type AnyTensor } from '../tensor/tensor';
+import { cast } from './copies';
+import { div, equal, mul } from './elementwise';
+import { run } from './run';
+import { opTable, type OpName } from './table';
+import { expand, reshape } from './views';
+
+/** Options of the reductions. */
+export interface ReduceOptions {
+  /** Leave the reduced axes in the shape, with extent 1. Default false. */
+  keepDims?: boolean;
+}
+
+type Axes = number | readonly number[] | undefined;
+
+/** `x` with the reduced axes put back with extent 1 and repeated to `shape`. */
+function spread(x: Tensor, shape: Shape, mask: number): Tensor {
+  return expand(reshape(x, reducedShape(shape, mask, true)), shape);
+}
+
+function checkNotEmpty(op: string, x: AnyTensor, mask: number): void {
+  const emptyAxis = x.shape.findIndex((extent, axis) => extent === 0 && (mask >> axis) & 1);
+  if (emptyAxis >= 0) {
+    throw new ShapeError(
+      `${op}: axis ${String(emptyAxis)} of shape ${formatShape(x.shape)} is empty and ${op} has no identity`,
+    );
+  }
+}
+
+/** bool takes part in arithmetic as int32; mean works in float32. */
+function arithmetic(op: OpName, x: AnyTensor): AnyTensor {
+  if (!isTensor(x)) throw new TypeError(`${op}: expected a tensor`);
+  x._check(op);
+  const { dtypes } = opTable[op];
+  if (dtypes.includes(x.dtype)) return x;
+  return cast(x, dtypes.includes('int32') ? 'int32' : 'float32');
+}
+
+/**
+ * The sum over `axes` (default all); an empty sum is 0. bool counts as int32, int32 wraps.
+ * float32 is summed in blocks, so that the error grows with the logarithm of the count.
+ */
+export function sum(x: Tensor<'int32'> | Tensor<'bool'>, axes?: Axes, options?: ReduceOptions): Tensor<'int32'>;
+export function sum<D extends DType>(x: Tensor<D>, axes?: Axes, options?: ReduceOptions): Tensor<D>;
+export function sum(x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): AnyTensor {
+  const input = arithmetic('sum', x);
+  const mask = axesMask('sum', axes, input.rank);
+  const out = run('sum', [input], reducedShape(input.shape, mask, options.keepDims ?? false), input.dtype, [mask]);
+  if (isRecording(input)) {
+    const { shape } = input;
+    record('sum', out, [input], [], (grad) => [spread(grad, shape, mask)]);
+  }
+  return out;
+}
+
+/** The mean over `axes` (default all), in float32; NaN over nothing. */
+export function mean(x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+  const input = arithmetic('mean', x);
+  const mask = axesMask('mean', axes, input.rank);
+  const out = run('mean', [input], reducedShape(input.shape, mask, options.keepDims ?? false), 'float32', [mask]);
+  if (isRecording(input)) {
+    const { shape } = input;
+    const count = shape.reduce((product, extent, axis) => ((mask >> axis) & 1 ? product * extent : product), 1);
+    record('mean', out, [input], [], (grad) => [spread(div(grad, count), shape, mask)]);
+  }
+  return out;
+}
+
+function extremum(op: 'max' | 'min') {
+  return <D extends DType>(x: Tensor<D>, axes?: Axes, options: ReduceOptions = {}): Tensor<D> => {
+    const input = arithmetic(op, x) as Tensor<D>;
+    const mask = axesMask(op, axes, input.rank);
+    checkNotEmpty(op, input, mask);
+    const out = run(op, [input], reducedShape(input.shape, mask, options.keepDims ?? false), input.dtype, [mask]);
+    if (isRecording(input)) {
+      record(op, out, [input], [input, out], (grad, { saved }) => {
+        const [before, after] = saved as Tensor[];
+        const hits = cast(equal(before, spread(after, before.shape, mask)), 'float32');
+        const share = div(hits, sum(hits, maskAxes(mask, before.rank), { keepDims: true }));
+        return [mul(spread(grad, before.shape, mask), share)];
+      });
+    }
+    return out;
+  };
+}
+
+function maskAxes(mask: number, rank: number): number[] {
+  return Array.from({ length: rank }, (_, axis) => axis).filter((axis) => (mask >> axis) & 1);
+}
+
+/** The largest element over `axes` (default all); NaN if there is one. Ties share the gradient. */
+export const max = extremum('max');
+/** The smallest element over `axes` (default all); NaN if there is one. Ties share the gradient. */
+export const min = extremum('min');
+
+function argExtremum(op: 'argmax' | 'argmin') {
+  return (x: AnyTensor, axis?: number, options: ReduceOptions = {}): Tensor<'int32'> => {
+    const input = arithmetic(op, x);
+    const checked = axis === undefined ? -1 : checkAxis(op, axis, input.rank);
+    const mask = checked < 0 ? (1 << input.rank) - 1 : 1 << checked;
+    checkNotEmpty(op, input, mask);
+    if (input.size > 2 ** 31 - 1) throw new ShapeError(`${op}: more than 2^31 - 1 elements`);
+    return run(op, [input], reducedShape(input.shape, mask, options.keepDims ?? false), 'int32', [checked]);
+  };
+}
+
+/** Where the largest element is along `axis`, or in the flattened tensor: the first of several. NaN counts as the largest. */
+export const argmax = argExtremum('argmax');
+/** Where the smallest element is along `axis`, or in the flattened tensor: the first of several. NaN counts as the smallest. */
+export const argmin = argExtremum('argmin');
+
+/** Sums what broadcasting repeated: the gradient of a broadcast from `shape` to `x.shape`. */
+export function sumTo(x: Tensor, shape: Shape): Tensor {
+  if (sameShape(x.shape, shape)) return x;
+  const missing = x.rank - shape.length;
+  const axes = x.shape.flatMap((extent, axis) =>
+    axis < missing || (shape[axis - missing] === 1 && extent !== 1) ? [axis] : [],
+  );
+  const reduced = axes.length > 0 ? sum(x, axes) : x;
+  return reshape(reduced, shape);
+}
+
+/** @internal Throws unless `x` is float32, for operations that have no other form. */
+export function requireFloat(op: string, name: string, x: AnyTensor): Tensor {
+  if (!isTensor(x)) throw new TypeError(`${op}: ${name} must be a tensor`);
+  x._check(op);
+  if (x.dtype !== 'float32') throw new DTypeError(`${op}: ${name} must be float32, got ${x.dtype}`);
+  return x as Tensor;
+}
+
+declare module '../tensor/tensor' {
+  interface Tensor<D extends DType = 'float32'> {
+    /** {@link sum} */
+    sum(axes?: Axes, options?: ReduceOptions): Tensor<D extends 'float32' ? 'float32' : 'int32'>;
+    /** {@link mean} */
+    mean(axes?: Axes, options?: ReduceOptions): Tensor;
+    /** {@link max} */
+    max(axes?: Axes, options?: ReduceOptions): Tensor<D>;
+    /** {@link min} */
+    min(axes?: Axes, options?: ReduceOptions): Tensor<D>;
+    /** {@link argmax} */
+    argmax(axis?: number, options?: ReduceOptions): Tensor<'int32'>;
+    /** {@link argmin} */
+    argmin(axis?: number, options?: ReduceOptions): Tensor<'int32'>;
+  }
+}
+defineMethods({ sum, mean, max, min, argmax, argmin });

@@ -1,0 +1,75 @@
+/** How an operation reaches native code: numbers into the shared array, one call, one new tensor. */
+import { DisposedError } from '../errors';
+import { native, nativeError, scratch, Scratch } from '../native';
+import { dtypeCode, type DType } from '../tensor/dtype';
+import { currentScope } from '../tensor/scope';
+import { formatShape, type Shape } from '../tensor/shape';
+import { Tensor, type AnyTensor } from '../tensor/tensor';
+import { Op, type OpName } from './table';
+
+const none: readonly number[] = [];
+
+function writeCall(op: OpName, inputs: readonly AnyTensor[], ints: readonly number[], floats: readonly number[]): void {
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i];
+    if (input._disposed) disposed(op, inputs, i);
+    scratch[Scratch.inputs + i] = input._handle;
+  }
+  for (let i = 0; i < ints.length; i++) scratch[Scratch.ints + i] = ints[i];
+  for (let i = 0; i < floats.length; i++) scratch[Scratch.floats + i] = floats[i];
+  scratch[Scratch.op] = Op[op];
+}
+
+function disposed(op: string, inputs: readonly AnyTensor[], i: number): never {
+  const which = inputs.length > 1 ? `input ${String(i)}` : 'the tensor';
+  throw new DisposedError(`${op}: ${which} of shape ${formatShape(inputs[i].shape)} was disposed`);
+}
+
+/** Describes a new tensor, its dtype and shape, at an output's place in the shared array. */
+export function writeOutput(shape: Shape, dtype: DType): void {
+  scratch[Scratch.outputs] = dtypeCode[dtype];
+  scratch[Scratch.outputs + 1] = shape.length;
+  for (let axis = 0; axis < shape.length; axis++) scratch[Scratch.outputs + 2 + axis] = shape[axis];
+}
+
+/** Registers a new tensor with the current scope, or finishes what the native call began. */
+export function finish<T extends AnyTensor>(op: string, tensor: T, handle: number): T {
+  if (handle === 0) throw nativeError(op);
+  tensor._handle = handle;
+  currentScope()?.add(tensor);
+  return tensor;
+}
+
+/** The object a native call should hold weakly: none inside a scope, which holds its tensors itself. */
+export function owner(tensor: AnyTensor): AnyTensor | undefined {
+  return currentScope() === null ? tensor : undefined;
+}
+
+/**
+ * Runs an operation with one output. Shapes and dtypes have been checked by the caller, with messages
+ * for people; native code checks them again, and allocates the output.
+ */
+export function run<D extends DType>(
+  op: OpName,
+  inputs: readonly AnyTensor[],
+  shape: Shape,
+  dtype: D,
+  ints: readonly number[] = none,
+  floats: readonly number[] = none,
+): Tensor<D> {
+  writeCall(op, inputs, ints, floats);
+  writeOutput(shape, dtype);
+  const tensor = new Tensor(shape, dtype);
+  return finish(op, tensor, native.run(owner(tensor)));
+}
+
+/** Runs an operation that updates its first input, and for some ops its state, in place. */
+export function runInPlace(
+  op: OpName,
+  inputs: readonly AnyTensor[],
+  ints: readonly number[] = none,
+  floats: readonly number[] = none,
+): void {
+  writeCall(op, inputs, ints, floats);
+  if (native.run() === 0) throw nativeError(op);
+}

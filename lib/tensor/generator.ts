@@ -1,0 +1,50 @@
+import { checkInteger } from './shape';
+
+/**
+ * A seeded source of random numbers: a Philox key and a counter. Two generators with one seed give the
+ * same tensors in the same order of calls.
+ */
+export class Generator {
+  private seedLow: number;
+  private seedHigh: number;
+  private offset = 0;
+
+  /** @param seed an integer in [0, 2^53). */
+  constructor(seed: number) {
+    [this.seedLow, this.seedHigh] = split(checkInteger('Generator', 'seed', seed, 0, Number.MAX_SAFE_INTEGER));
+  }
+
+  /** @internal Key and counter for `count` numbers; the counter counts blocks of four. */
+  take(count: number): number[] {
+    const [low, high] = split(this.offset);
+    this.offset += Math.ceil(count / 4);
+    return [this.seedLow, this.seedHigh, low, high];
+  }
+
+  /** A fresh seed for another generator, in [0, 2^32): the sequence stays reproducible. */
+  fork(): number {
+    const [a, b, c] = this.take(4);
+    // SplitMix32's finisher over the state, so that neighbouring forks are unrelated.
+    let x = (a ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(c + 1, 0x9e3779b9)) | 0;
+    x = Math.imul(x ^ (x >>> 16), 0x21f0aaad);
+    x = Math.imul(x ^ (x >>> 15), 0x735a2d97);
+    return (x ^ (x >>> 15)) >>> 0;
+  }
+}
+
+/** A 53-bit integer as two 32-bit patterns, signed as native code takes them. */
+function split(value: number): [number, number] {
+  return [value | 0, Math.floor(value / 2 ** 32) | 0];
+}
+
+let shared = new Generator(Math.floor(Math.random() * 2 ** 32));
+
+/** The generator that random tensors, initializers and shuffling use unless told otherwise. */
+export function defaultGenerator(): Generator {
+  return shared;
+}
+
+/** Seeds the default generator. Without a call, each process draws a seed of its own. */
+export function manualSeed(seed: number): void {
+  shared = new Generator(seed);
+}

@@ -1,0 +1,236 @@
+import { inspect } from 'node:util';
+import { DisposedError, GradientError, ShapeError } from '../errors';
+import { native } from '../native';
+import type { GradNode } from '../autograd/node';
+import { hostArray, type DataOf, type DType } from './dtype';
+import { formatTensor } from './format';
+import { currentScope } from './scope';
+import { contiguousStrides, formatShape, sizeOf, type Shape } from './shape';
+
+/** Any tensor, whatever its dtype. */
+export type AnyTensor = Tensor<DType>;
+
+/** Nested arrays of numbers or booleans, as deep as the tensor's rank. */
+export type NestedArray = number | boolean | NestedArray[];
+
+const brand = Symbol.for('kindling.Tensor');
+
+/** Operations that the tensor's own methods need; lib/ops fills them in, so that no cycle arises. */
+export const tensorHooks = {
+  contiguous: undefined as unknown as (x: AnyTensor) => AnyTensor,
+  backward: undefined as unknown as (x: AnyTensor, options: BackwardOptions) => void,
+  detach: undefined as unknown as (x: AnyTensor) => AnyTensor,
+};
+
+export interface BackwardOptions {
+  /** The gradient of the final result with respect to this tensor; default 1, for scalars only. */
+  gradient?: AnyTensor;
+  /** Keep what the graph saved, so that `backward` can run again. Default: `createGraph`. */
+  retainGraph?: boolean;
+  /** Record the backward pass too, for higher derivatives. Default false. */
+  createGraph?: boolean;
+}
+
+/**
+ * A multi-dimensional array of one dtype in native memory. Several tensors may be views of one memory
+ * ({@link Tensor.transpose}, {@link Tensor.slice}).
+ *
+ * Memory is given back by {@link Tensor.dispose}, `using`, the end of a {@link tidy} scope, or, at the
+ * latest, when the JavaScript object is unreachable and memory runs short. Every method throws a
+ * `DisposedError` on a tensor that was disposed.
+ */
+export class Tensor<D extends DType = 'float32'> {
+  readonly shape: Shape;
+  readonly dtype: D;
+  /** Number of elements. */
+  readonly size: number;
+  /** The gradient that `backward` accumulated here, for leaves with `requiresGrad`; else null. */
+  grad: Tensor | null = null;
+
+  /** @internal The native handle; 0 once the memory was given back. */
+  _handle = 0;
+  /** @internal Undefined for a row-major tensor without gaps. */
+  readonly _strides: Shape | undefined;
+  /** @internal One for the user, one for each place that the autograd graph saved this tensor. */
+  _references = 1;
+  /** @internal */
+  _disposed = false;
+  /** @internal Survives every scope. */
+  _kept = false;
+  /** @internal Found by Module as a parameter. */
+  _isParameter = false;
+  /** @internal */
+  _requiresGrad = false;
+  /** @internal The operation that made this tensor, when gradients are recorded. */
+  _node: GradNode | null = null;
+
+  /** @internal Use {@link tensor}, {@link zeros} and the like. */
+  constructor(shape: Shape, dtype: D, strides?: Shape, size: number = sizeOf(shape)) {
+    this.shape = shape;
+    this.dtype = dtype;
+    this._strides = strides;
+    this.size = size;
+  }
+
+  /** Number of axes. */
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  /** Where the elements are. */
+  get device(): 'cpu' {
+    return 'cpu';
+  }
+
+  /** Distance of neighbours along each axis, in elements; 0 where an axis is broadcast. */
+  get strides(): Shape {
+    return this._strides ?? contiguousStrides(this.shape);
+  }
+
+  /** Whether the elements lie in row-major order without gaps. */
+  get isContiguous(): boolean {
+    return this._strides === undefined;
+  }
+
+  /** Whether operations on this tensor are recorded for {@link Tensor.backward}. */
+  get requiresGrad(): boolean {
+    return this._requiresGrad;
+  }
+
+  set requiresGrad(value: boolean) {
+    this._check('requiresGrad');
+    if (value && this.dtype !== 'float32') {
+      throw new GradientError(`requiresGrad: only float32 tensors have gradients, this is ${this.dtype}`);
+    }
+    if (!value && this._node !== null) {
+      throw new GradientError('requiresGrad: only a leaf can stop requiring a gradient; use detach()');
+    }
+    this._requiresGrad = value;
+  }
+
+  /** Whether this tensor was made by the user rather than by a recorded operation. */
+  get isLeaf(): boolean {
+    return this._node === null;
+  }
+
+  /** Whether {@link Tensor.dispose} was called. */
+  get isDisposed(): boolean {
+    return this._disposed;
+  }
+
+  /** A copy of the elements in row-major order, as the dtype's typed array. */
+  dataSync(): DataOf[D] {
+    this._check('data');
+    const source = this._strides === undefined ? this : tensorHooks.contiguous(this);
+    const result = hostArray(this.dtype, this.size);
+    native.toHost(source._handle, result);
+    if (source !== this) source.dispose();
+    return result;
+  }
+
+  /** {@link Tensor.dataSync}, awaitable: on a device that works asynchronously nothing blocks. */
+  async data(): Promise<DataOf[D]> {
+    return Promise.resolve(this.dataSync());
+  }
+
+  /**
+   * The value of a tensor with one element; a bool gives 0 or 1.
+   * @throws ShapeError where there are more elements, or none.
+   */
+  item(): number {
+    this._check('item');
+    if (this.size !== 1) {
+      throw new ShapeError(`item: the tensor must have one element, its shape is ${formatShape(this.shape)}`);
+    }
+    return native.item(this._handle);
+  }
+
+  /** Nested arrays with the tensor's shape; a number or boolean for rank 0. */
+  toArray(): NestedArray {
+    const data = this.dataSync();
+    const isBool = this.dtype === 'bool';
+    let next = 0;
+    const build = (axis: number): NestedArray => {
+      if (axis === this.rank) {
+        const value = data[next++];
+        return isBool ? value !== 0 : value;
+      }
+      return Array.from({ length: this.shape[axis] }, () => build(axis + 1));
+    };
+    return build(0);
+  }
+
+  /**
+   * Accumulates the gradients of this tensor into `grad` of every leaf that requires one, and frees
+   * what the graph saved on the way.
+   * @throws GradientError if nothing was recorded, if this is not a scalar and no `gradient` is given,
+   * or if the graph was freed by an earlier call.
+   */
+  backward(options: BackwardOptions = {}): void {
+    this._check('backward');
+    tensorHooks.backward(this, options);
+  }
+
+  /** The same elements, without history: gradients do not flow through. A view, not a copy. */
+  detach(): Tensor<D> {
+    return tensorHooks.detach(this) as Tensor<D>;
+  }
+
+  /** Gives the memory back, unless views or the autograd graph still need it. Calling twice is harmless. */
+  dispose(): void {
+    if (this._disposed) return;
+    this._disposed = true;
+    this._release();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  toString(): string {
+    if (this._disposed) return `tensor(disposed, shape=${formatShape(this.shape)})`;
+    return formatTensor(this.dataSync(), this.shape, this.dtype, { requiresGrad: this._requiresGrad });
+  }
+
+  [inspect.custom](): string {
+    return this.toString();
+  }
+
+  /** @internal */
+  get [brand](): true {
+    return true;
+  }
+
+  /** @internal Throws when the user has disposed this tensor. */
+  _check(op: string): void {
+    if (this._disposed) {
+      throw new DisposedError(`${op}: the tensor of shape ${formatShape(this.shape)} was disposed`);
+    }
+  }
+
+  /** @internal */
+  _retain(): void {
+    this._references++;
+  }
+
+  /** @internal */
+  _release(): void {
+    if (--this._references === 0) {
+      native.release(this._handle);
+      this._handle = 0;
+      this._disposed = true;
+    }
+  }
+
+  /** @internal Registers a tensor whose handle has just been set by a call without an owner. */
+  _adopt(): void {
+    const scope = currentScope();
+    if (scope === null) native.track(this._handle, this);
+    else scope.add(this);
+  }
+}
+
+/** Whether `value` is a tensor, of this copy of the library or another. */
+export function isTensor(value: unknown): value is AnyTensor {
+  return typeof value === 'object' && value !== null && brand in value;
+}

@@ -1,0 +1,77 @@
+import { metricByName, type Metric, type MetricName } from '../metrics';
+import { Sequential, Softmax } from '../nn/layers';
+import type { Module } from '../nn/module';
+import { Adam, AdamW, Optimizer, RMSprop, SGD } from '../optim';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { resolveLoss, type LossFunction, type LossName } from './losses';
+
+/** Optimizers by Keras's names, with the defaults of the classes: {@link Adam}, {@link SGD} and so on. */
+export type OptimizerName = 'adam' | 'adamw' | 'sgd' | 'rmsprop';
+
+/** Options of `compile`. */
+export interface CompileOptions {
+  /** A name, an optimizer over this model's parameters, or a function that makes one of them. */
+  optimizer: OptimizerName | Optimizer | ((parameters: Tensor[]) => Optimizer);
+  /**
+   * A name or a function of (output, target) that gives a scalar.
+   *
+   * Differs from Keras: `'sparseCategoricalCrossentropy'` takes logits, as PyTorch's cross-entropy does.
+   * A model that ends in a Softmax layer trains on what goes into that layer, so Keras's habit works too.
+   */
+  loss: LossName | LossFunction;
+  /** Reported besides the loss: `'accuracy'`, or functions giving a batch's sum, by name. */
+  metrics?: readonly MetricName[] | Readonly<Record<string, Metric>>;
+}
+
+/** What `compile` makes of its options. */
+export interface Compiled {
+  readonly optimizer: Optimizer;
+  readonly loss: LossFunction;
+  readonly metrics: readonly { readonly name: string; readonly fn: Metric }[];
+  /** The output that the loss and the metrics take. */
+  readonly forward: (x: AnyTensor) => Tensor;
+}
+
+function resolveOptimizer(given: CompileOptions['optimizer'], parameters: Tensor[]): Optimizer {
+  if (given instanceof Optimizer) return given;
+  if (typeof given === 'function') return given(parameters);
+  switch (given) {
+    case 'adam':
+      return new Adam(parameters);
+    case 'adamw':
+      return new AdamW(parameters);
+    case 'sgd':
+      return new SGD(parameters);
+    case 'rmsprop':
+      return new RMSprop(parameters);
+    default:
+      throw new RangeError(`compile: unknown optimizer ${JSON.stringify(given)}; known are adam, adamw, sgd, rmsprop`);
+  }
+}
+
+function forwardOf(model: Module, onLogits: boolean): (x: AnyTensor) => Tensor {
+  if (onLogits && model instanceof Sequential) {
+    const { layers } = model;
+    const last = layers[layers.length - 1];
+    if (last instanceof Softmax && (last.axis === -1 || last.axis === 1)) {
+      const body = layers.slice(0, -1);
+      return (x) => body.reduce((value, layer) => layer.forward(value), x as Tensor);
+    }
+  }
+  return (x) => model.forward(x);
+}
+
+/** {@link Module.compile} */
+export function compileModel(model: Module, options: CompileOptions): Compiled {
+  const { fn: loss, onLogits } = resolveLoss(options.loss);
+  const given = options.metrics ?? [];
+  const metrics = Array.isArray(given)
+    ? (given as readonly string[]).map((name) => ({ name, fn: metricByName(name) }))
+    : Object.entries(given as Readonly<Record<string, Metric>>).map(([name, fn]) => ({ name, fn }));
+  return {
+    optimizer: resolveOptimizer(options.optimizer, model.parameters()),
+    loss,
+    metrics,
+    forward: forwardOf(model, onLogits),
+  };
+}

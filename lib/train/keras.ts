@@ -1,0 +1,52 @@
+/** The Keras face: `compile`, `fit`, `evaluate`, `predict` and `summary` on every Module. */
+import type { Samples } from '../data/dataset';
+import { Module } from '../nn/module';
+import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { compileModel, type Compiled, type CompileOptions } from './compile';
+import { evaluate, fit, predict, type EvaluateOptions, type FitOptions, type History, type Logs } from './fit';
+import { summarize } from './summary';
+
+const compiledModels = new WeakMap<Module, Compiled>();
+
+function compiledOf(model: Module, op: string): Compiled {
+  const compiled = compiledModels.get(model);
+  if (compiled === undefined) throw new Error(`${op}: call compile({ optimizer, loss }) first`);
+  return compiled;
+}
+
+declare module '../nn/module' {
+  interface Module {
+    /** Chooses the optimizer, the loss and the metrics that `fit` and `evaluate` use. Returns the model. */
+    compile(options: CompileOptions): this;
+    /**
+     * Trains on `data`.
+     * @throws Error if the model was not compiled; RangeError, ShapeError for data that does not fit.
+     */
+    fit(data: Samples, options?: FitOptions): Promise<History>;
+    /** The loss and the metrics over `data`, in evaluation mode and without recording. */
+    evaluate(data: Samples, options?: EvaluateOptions): Promise<Logs>;
+    /** The outputs for `x`, computed in batches along axis 0, in evaluation mode and without recording. */
+    predict(x: AnyTensor, options?: EvaluateOptions): Promise<Tensor>;
+    /** A table of the layers and their parameter counts, printed unless `print` is false. */
+    summary(options?: { print?: boolean }): string;
+  }
+}
+
+Module.prototype.compile = function (options) {
+  compiledModels.set(this, compileModel(this, options));
+  return this;
+};
+Module.prototype.fit = async function (data, options = {}) {
+  return fit(this, compiledOf(this, 'fit'), data, options);
+};
+Module.prototype.evaluate = async function (data, options = {}) {
+  return evaluate(this, compiledOf(this, 'evaluate'), data, options);
+};
+Module.prototype.predict = async function (x, options = {}) {
+  return predict(this, x, options);
+};
+Module.prototype.summary = function (options = {}) {
+  const text = summarize(this);
+  if (options.print ?? true) process.stdout.write(`${text}\n`);
+  return text;
+};

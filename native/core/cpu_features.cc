@@ -1,0 +1,133 @@
+#include "core/cpu_features.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <initializer_list>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace kindling {
+
+namespace {
+
+#if defined(__x86_64__)
+/// What the operating system saves on a context switch.
+unsigned long long enabledState() {
+  unsigned low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return static_cast<unsigned long long>(high) << 32 | low;
+}
+
+Isa detect() {
+  unsigned a, b, c, d;
+  if (!__get_cpuid(1, &a, &b, &c, &d)) return Isa::scalar;
+  const unsigned needed1 = bit_FMA | bit_OSXSAVE | bit_AVX | bit_F16C;
+  if ((c & needed1) != needed1) return Isa::scalar;
+  const unsigned long long state = enabledState();
+  if ((state & 0x6) != 0x6) return Isa::scalar;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return Isa::scalar;
+  const unsigned needed7 = bit_AVX2 | bit_BMI2;
+  if ((b & needed7) != needed7) return Isa::scalar;
+  const unsigned needed512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+  if ((b & needed512) == needed512 && (state & 0xe6) == 0xe6) return Isa::avx512;
+  return Isa::avx2;
+}
+#else
+Isa detect() { return Isa::scalar; }
+#endif
+
+struct Choice {
+  Isa isa;
+  char problem[128];
+};
+
+Choice choose() {
+  Choice choice = {detectedIsa(), ""};
+  const char* wanted = getenv("KINDLING_ISA");
+  if (!wanted || !*wanted) return choice;
+  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+    if (strcmp(wanted, isaName(isa)) != 0) continue;
+    if (isa <= choice.isa) {
+      choice.isa = isa;
+    } else {
+      snprintf(choice.problem, sizeof choice.problem,
+               "KINDLING_ISA=%s is not supported by this CPU; using %s", isaName(isa),
+               isaName(choice.isa));
+    }
+    return choice;
+  }
+  snprintf(choice.problem, sizeof choice.problem,
+           "KINDLING_ISA=%.40s is unknown (scalar, avx2, avx512); using %s", wanted,
+           isaName(choice.isa));
+  return choice;
+}
+
+const Choice& choice() {
+  static const Choice chosen = choose();
+  return chosen;
+}
+
+/// Whether `cpu` is the first of the hardware threads that share its core, as far as Linux tells.
+bool leadsItsCore(int cpu) {
+  char path[96];
+  snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+  FILE* file = fopen(path, "r");
+  int first = cpu;
+  if (file) {
+    if (fscanf(file, "%d", &first) != 1) first = cpu;
+    fclose(file);
+  }
+  return first == cpu;
+}
+
+int countCores() {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+  int cores = 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &allowed) && leadsItsCore(cpu)) ++cores;
+  }
+  // All leading siblings may be outside the mask.
+  if (cores == 0) cores = CPU_COUNT(&allowed);
+  return cores > 0 ? cores : 1;
+}
+
+long cacheSize(int name, long otherwise) {
+  const long size = sysconf(name);
+  return size > 0 ? size : otherwise;
+}
+
+}  // namespace
+
+Isa detectedIsa() {
+  static const Isa isa = detect();
+  return isa;
+}
+
+Isa activeIsa() { return choice().isa; }
+
+const char* isaProblem() { return choice().problem[0] ? choice().problem : nullptr; }
+
+const char* isaName(Isa isa) {
+  return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "scalar";
+}
+
+int physicalCores() {
+  static const int cores = countCores();
+  return cores;
+}
+
+CacheSizes cacheSizes() {
+  static const CacheSizes sizes = {cacheSize(_SC_LEVEL1_DCACHE_SIZE, 32 << 10),
+                                   cacheSize(_SC_LEVEL2_CACHE_SIZE, 512 << 10),
+                                   cacheSize(_SC_LEVEL3_CACHE_SIZE, 8 << 20)};
+  return sizes;
+}
+
+}  // namespace kindling

@@ -1,0 +1,44 @@
+#pragma once
+// The op table as data: what validate.cc and the binding need to know of every op.
+
+#include <cstdint>
+
+#include "core/op_call.h"
+
+namespace kindling {
+
+/// The shape rules of validate.cc. One kind serves every op with the same rule.
+enum class OpKind : int32_t {
+  create,
+  unary,
+  cast,
+  indexSelect,
+  indexAdd,
+  sliceBackward,
+  concat,
+  binary,
+  binarySame,
+  compare,
+  where,
+  reduce,
+  argReduce,
+  matmul,
+  linear,
+  crossEntropy,
+  crossEntropyBackward,
+  inplace,
+};
+
+struct OpInfo {
+  const char* name;
+  OpKind kind;
+  int32_t inputs, outputs, ints, floats;
+  uint32_t dtypes;  // bit i: DType i is allowed for input 0 (for `create`, for the output)
+};
+
+const OpInfo& opInfo(Op op);
+
+/// FNV-1a over the rows, to recognise an addon and a TypeScript table of different builds.
+uint32_t opTableHash();
+
+}  // namespace kindling

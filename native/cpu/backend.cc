@@ -1,0 +1,62 @@
+// The CPU backend: the core's allocator, plain copies, and the kernel table of the ISA level in
+// use.
+
+#include "core/backend.h"
+
+#include <cstring>
+
+#include "core/allocator.h"
+#include "core/cpu_features.h"
+#include "cpu/random.h"
+
+namespace kindling {
+
+namespace scalar {
+void fillKernels(Kernel* kernels);
+}
+namespace avx2 {
+void fillKernels(Kernel* kernels);
+}
+namespace avx512 {
+void fillKernels(Kernel* kernels);
+}
+
+namespace {
+
+Status copyBytes(void* destination, const void* source, size_t bytes) {
+  if (bytes) memcpy(destination, source, bytes);
+  return Status::ok;
+}
+
+Backend makeBackend() {
+  Backend backend = {};
+  backend.name = "cpu";
+  backend.allocate = allocate;
+  backend.deallocate = deallocate;
+  backend.copyFromHost = copyBytes;
+  backend.copyToHost = copyBytes;
+  switch (activeIsa()) {
+    case Isa::scalar:
+      scalar::fillKernels(backend.kernels);
+      break;
+    case Isa::avx2:
+      avx2::fillKernels(backend.kernels);
+      break;
+    case Isa::avx512:
+      avx512::fillKernels(backend.kernels);
+      break;
+  }
+  // The same numbers at every level.
+  backend.kernels[static_cast<int>(Op::randomUniform)] = randomUniform;
+  backend.kernels[static_cast<int>(Op::randomNormal)] = randomNormal;
+  return backend;
+}
+
+}  // namespace
+
+const Backend& cpuBackend() {
+  static const Backend backend = makeBackend();
+  return backend;
+}
+
+}  // namespace kindling

@@ -1,0 +1,123 @@
+// Copies and conversions: copy, cast, concat, sliceBackward, assign.
+
+#include "cpu/elementwise_ops.h"
+#include "cpu/kernel_table.h"
+#include "cpu/strided_copy.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+
+namespace {
+
+Status copy(const OpCall& call) {
+  copyStrided(call.outputs[0], call.inputs[0]);
+  return Status::ok;
+}
+
+Status assign(const OpCall& call) {
+  copyStrided(call.inputs[0], call.inputs[1]);
+  return Status::ok;
+}
+
+/// Toward zero, saturating; NaN gives 0.
+struct FloatToInt : Cheap {
+  static KINDLING_INLINE VecI apply(VecF x) {
+    // Out of range on either side the conversion gives INT32_MIN.
+    const VecI converted = toInt(x);
+    const VecI saturated = select(VecF::set1(2147483648.0f) <= x, VecI::set1(INT32_MAX), converted);
+    return select(x.isNaN(), VecI::set1(0), saturated);
+  }
+};
+
+struct IntToFloat : Cheap {
+  static KINDLING_INLINE VecF apply(VecI x) { return toFloat(x); }
+};
+
+struct ToBool : Cheap {
+  template <typename T>
+  static KINDLING_INLINE uint8_t apply(T x) {
+    return x != 0;
+  }
+};
+
+template <typename T>
+struct FromBool : Cheap {
+  static KINDLING_INLINE T apply(uint8_t x) { return static_cast<T>(x); }
+};
+
+/// nullptr where the dtypes are the same.
+RunLoop castLoop(DType from, DType to) {
+  if (from == to) return nullptr;
+  switch (to) {
+    case DType::float32:
+      return from == DType::int32 ? unaryLoop<IntToFloat, int32_t, float>
+                                  : elementUnaryLoop<FromBool<float>, uint8_t, float>;
+    case DType::int32:
+      return from == DType::float32 ? unaryLoop<FloatToInt, float, int32_t>
+                                    : elementUnaryLoop<FromBool<int32_t>, uint8_t, int32_t>;
+    default:
+      return from == DType::float32 ? elementUnaryLoop<ToBool, float, uint8_t>
+                                    : elementUnaryLoop<ToBool, int32_t, uint8_t>;
+  }
+}
+
+Status cast(const OpCall& call) {
+  const RunLoop loop = castLoop(call.inputs[0].dtype, call.outputs[0].dtype);
+  return loop ? runElementwise(call, 1, loop, Cheap::kGrain) : copy(call);
+}
+
+Status concat(const OpCall& call) {
+  const int axis = call.ints[0];
+  const TensorView& out = call.outputs[0];
+  const int64_t elementBytes = out.dtype == DType::boolean ? 1 : 4;
+  int64_t start = 0;
+  for (int k = 0; k < 2; ++k) {
+    const TensorView& in = call.inputs[k];
+    TensorView part = out;
+    part.data = static_cast<char*>(out.data) + start * out.strides[axis] * elementBytes;
+    part.shape[axis] = in.shape[axis];
+    part.size = in.size;
+    // Still gapless where the part is one block: nothing but 1s before the axis.
+    int64_t before = 1;
+    for (int i = 0; i < axis; ++i) before *= out.shape[i];
+    part.contiguous = before == 1;
+    copyStrided(part, in);
+    start += in.shape[axis];
+  }
+  return Status::ok;
+}
+
+Status sliceBackward(const OpCall& call) {
+  const TensorView& grad = call.inputs[0];
+  const TensorView& out = call.outputs[0];
+  TensorView slice = out;
+  slice.contiguous = false;
+  slice.size = grad.size;
+  int64_t offset = 0;
+  for (int axis = 0; axis < out.rank; ++axis) {
+    const int64_t start = call.ints[1 + 2 * axis], step = call.ints[2 + 2 * axis];
+    if (step == 0)
+      return fail(Status::badArgument, "sliceBackward: the step of axis %d is 0", axis);
+    offset += start * out.strides[axis];
+    slice.shape[axis] = grad.shape[axis];
+    slice.strides[axis] = step * out.strides[axis];
+  }
+  if (grad.size != out.size) fillZero(out);
+  if (grad.size == 0) return Status::ok;
+  slice.data = static_cast<float*>(out.data) + offset;
+  copyStrided(slice, grad);
+  return Status::ok;
+}
+
+}  // namespace
+
+void registerCopies(Kernel* kernels) {
+  kernels[static_cast<int>(Op::copy)] = copy;
+  kernels[static_cast<int>(Op::cast)] = cast;
+  kernels[static_cast<int>(Op::concat)] = concat;
+  kernels[static_cast<int>(Op::sliceBackward)] = sliceBackward;
+  kernels[static_cast<int>(Op::assign)] = assign;
+}
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling

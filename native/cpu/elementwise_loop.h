@@ -1,0 +1,22 @@
+#pragma once
+// The driver of all elementwise ops: brings inputs of any layout to runs of contiguous elements and
+// calls the op's loop on each run.
+
+#include "core/op_call.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+
+/// Computes n > 0 elements. Bit k of `repeated`: input k is a single element, used n times.
+using RunLoop = void (*)(void* out, const void* const* inputs, uint32_t repeated, int64_t n);
+
+constexpr int kMaxElementwiseInputs = 3;
+
+/// Work below 2 * grain elements stays on the calling thread.
+Status runElementwise(const OpCall& call, int inputs, RunLoop loop, int64_t grain);
+
+void registerUnary(Kernel* kernels);
+void registerBinary(Kernel* kernels);
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling

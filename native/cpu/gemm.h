@@ -1,0 +1,23 @@
+#pragma once
+// Single-precision matrix product for any strides. See native/cpu/gemm.cc for the method.
+
+#include <cstdint>
+
+namespace kindling {
+namespace KINDLING_ISA {
+
+struct GemmEpilogue {
+  const float* bias = nullptr;  // n values added to every row, or nullptr
+  int64_t biasStride = 1;
+  bool accumulate = false;  // add to what C holds instead of overwriting it
+};
+
+/// C[m,n] = A[m,k] B[k,n] (+ bias), each operand with its row and column stride in elements (0 and
+/// negative strides allowed for A and B). C has unit column stride and row stride ldc, and must not
+/// overlap A or B. k = 0 gives zeros (plus bias). Returns false when scratch memory ran out.
+bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t aCol,
+          const float* b, int64_t bRow, int64_t bCol, float* c, int64_t ldc,
+          const GemmEpilogue& epilogue);
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling

@@ -1,0 +1,201 @@
+#pragma once
+// The register tile: kRows x kVectors accumulators, one rank-one update per step of k. One operand
+// is read by vectors along the columns, the other element by element and broadcast, so that only
+// the first must have unit stride; the second may have any strides. Every element is one chain of
+// multiply-adds in the order of k, whatever the tile: results depend neither on the split into
+// tiles nor on the number of threads.
+
+#include <cstdint>
+
+#include "cpu/gemm_vec.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+
+struct TileCall {
+  int64_t k;
+  const float* rows;           // the broadcast operand
+  int64_t rowStride, rowStep;  // from row to row, from k to k + 1
+  const float* columns;        // the vector operand
+  int64_t columnStep;          // from k to k + 1
+  float* c;
+  int64_t ldc;
+  const float* bias;  // one value per column, or nullptr
+  bool accumulate;
+  int lastLanes;  // columns in use of the last vector
+};
+
+using TileKernel = void (*)(const TileCall& call);
+
+template <bool kPartial>
+KINDLING_INLINE GemmVec loadColumns(const float* p, int lanes) {
+  return kPartial ? GemmVec::loadPartial(p, lanes) : GemmVec::load(p);
+}
+
+template <int kVectors, bool kPartial>
+KINDLING_INLINE void loadTileRow(GemmVec (&x)[kVectors], const float* p, int lastLanes) {
+#pragma GCC unroll 16
+  for (int j = 0; j < kVectors - 1; ++j) x[j] = GemmVec::load(p + j * GemmVec::width);
+  x[kVectors - 1] = loadColumns<kPartial>(p + (kVectors - 1) * GemmVec::width, lastLanes);
+}
+
+template <int kRows, int kVectors, bool kPartial>
+KINDLING_INLINE void storeTile(const TileCall& call, GemmVec (&acc)[kRows][kVectors]) {
+  constexpr int kWidth = GemmVec::width;
+  float* const c = call.c;
+  const int64_t ldc = call.ldc;
+  const int lastLanes = call.lastLanes;
+  GemmVec more[kVectors];
+  if (call.bias) {
+    loadTileRow<kVectors, kPartial>(more, call.bias, lastLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 16
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = acc[i][j] + more[j];
+    }
+  }
+  if (call.accumulate) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      loadTileRow<kVectors, kPartial>(more, c + i * ldc, lastLanes);
+#pragma GCC unroll 16
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = acc[i][j] + more[j];
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+    float* row = c + i * ldc;
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors - 1; ++j) acc[i][j].store(row + j * kWidth);
+    if (kPartial) {
+      storeFirst(acc[i][kVectors - 1], row + (kVectors - 1) * kWidth, lastLanes);
+    } else {
+      acc[i][kVectors - 1].store(row + (kVectors - 1) * kWidth);
+    }
+  }
+}
+
+/// The address of row i: a base and at most one scaled stride, as the CPU's addressing has it.
+struct RowAddress {
+  const char *first, *eighth;
+  int64_t stride, stride3, stride5;
+  KINDLING_INLINE const float* at(int i) const {
+    const char* base = i < 7 ? first : eighth;
+    switch (i % 7) {
+      case 0:
+        break;
+      case 1:
+        base += stride;
+        break;
+      case 2:
+        base += stride * 2;
+        break;
+      case 3:
+        base += stride3;
+        break;
+      case 4:
+        base += stride * 4;
+        break;
+      case 5:
+        base += stride5;
+        break;
+      default:
+        base += stride3 * 2;
+    }
+    return reinterpret_cast<const float*>(base);
+  }
+};
+
+/// kUnitStride: rows lie side by side (packed, or a transposed matrix).
+template <int kRows, int kVectors, bool kUnitStride, bool kPartial>
+void tileKernel(const TileCall& call) {
+  constexpr int kBytes = sizeof(float);
+  GemmVec acc[kRows][kVectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 16
+    for (int j = 0; j < kVectors; ++j) acc[i][j] = GemmVec::zero();
+  }
+  const int64_t stride = call.rowStride * kBytes;
+  const char* const first = reinterpret_cast<const char*>(call.rows);
+  RowAddress rows = {first, kRows > 7 ? first + 7 * stride : first, stride, 3 * stride, 5 * stride};
+  const float* unit = call.rows;
+  const float* columns = call.columns;
+  const int64_t rowStep = call.rowStep, columnStep = call.columnStep;
+  const int lanes = call.lastLanes;
+  for (int64_t p = call.k; p > 0; --p) {
+    GemmVec b[kVectors];
+    loadTileRow<kVectors, kPartial>(b, columns, lanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      const GemmVec a = GemmVec::set1(kUnitStride ? unit[i] : *rows.at(i));
+#pragma GCC unroll 16
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(a, b[j], acc[i][j]);
+    }
+    columns += columnStep;
+    if (kUnitStride) {
+      unit += rowStep;
+    } else {
+      rows.first += rowStep * kBytes;
+      rows.eighth += rowStep * kBytes;
+    }
+  }
+  storeTile<kRows, kVectors, kPartial>(call, acc);
+}
+
+#if KINDLING_ISA_LEVEL == 2
+constexpr int kTileRows = 14;     // with at most kTileVectors
+constexpr int kWideTileRows = 6;  // with at most kWideVectors
+#elif KINDLING_ISA_LEVEL == 1
+constexpr int kTileRows = 6;
+constexpr int kWideTileRows = 2;
+#else
+constexpr int kTileRows = 4;
+constexpr int kWideTileRows = 1;
+#endif
+constexpr int kTileVectors = 2;
+constexpr int kWideVectors = 4;
+
+template <int kRows, int kVectors>
+KINDLING_INLINE TileKernel tileKernelOf(bool unitStride, bool partial) {
+#if KINDLING_ISA_LEVEL == 2
+  // A masked load costs what a plain one does: one kernel serves both cases.
+  (void)partial;
+  return unitStride ? tileKernel<kRows, kVectors, true, true>
+                    : tileKernel<kRows, kVectors, false, true>;
+#else
+  if (partial) {
+    return unitStride ? tileKernel<kRows, kVectors, true, true>
+                      : tileKernel<kRows, kVectors, false, true>;
+  }
+  return unitStride ? tileKernel<kRows, kVectors, true, false>
+                    : tileKernel<kRows, kVectors, false, false>;
+#endif
+}
+
+/// Finds the instance of the largest number of rows that is asked for, from kRows down.
+template <int kRows, int kVectors>
+inline TileKernel findTileKernel(int rows, bool unitStride, bool partial) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return findTileKernel<kRows - 1, kVectors>(rows, unitStride, partial);
+  }
+  return tileKernelOf<kRows, kVectors>(unitStride, partial);
+}
+
+/// The kernel for a tile of `rows`: 1 to kTileRows, or to kWideTileRows where `vectors` is greater
+/// than kTileVectors.
+inline TileKernel tileKernelFor(int rows, int vectors, bool unitStride, bool partial) {
+  switch (vectors) {
+    case 1:
+      return findTileKernel<kTileRows, 1>(rows, unitStride, partial);
+    case 2:
+      return findTileKernel<kTileRows, 2>(rows, unitStride, partial);
+    case 3:
+      return findTileKernel<kWideTileRows, 3>(rows, unitStride, partial);
+    default:
+      return findTileKernel<kWideTileRows, 4>(rows, unitStride, partial);
+  }
+}
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling

@@ -1,0 +1,97 @@
+#pragma once
+// Packing: copies a part of an operand of any strides to the order in which a tile kernel reads it,
+// and stores tiles of a transposed result.
+
+#include <cstdint>
+
+#include "cpu/gemm_vec.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+
+/// One operand as the tile kernels see it: `across` is the stride along the rows or columns of the
+/// result, `along` the stride along k.
+struct GemmOperand {
+  const float* data;
+  int64_t across, along;
+  KINDLING_INLINE const float* at(int64_t i, int64_t p) const {
+    return data + i * across + p * along;
+  }
+};
+
+/// to[p * toStep + i] = from[i * across + p * along] for `count` (at most the vector's width)
+/// values of i and k of p. `stored` (at least count) lanes are written; those beyond count are
+/// zero.
+inline void packLanes(float* to, int64_t toStep, const float* from, int64_t across, int64_t along,
+                      int count, int stored, int64_t k) {
+  constexpr int kWidth = GemmVec::width;
+  if (along == 1) {
+    GemmVec block[kWidth];
+    for (int64_t p = 0; p < k; p += kWidth) {
+      const int steps = k - p < kWidth ? static_cast<int>(k - p) : kWidth;
+      loadTransposed(block, from + p, across, count, steps);
+      if (steps == kWidth && stored == kWidth) {
+#pragma GCC unroll 16
+        for (int j = 0; j < kWidth; ++j) block[j].store(to + (p + j) * toStep);
+      } else {
+        for (int j = 0; j < steps; ++j) storeFirst(block[j], to + (p + j) * toStep, stored);
+      }
+    }
+  } else if (across == 1 && count == kWidth) {
+    for (int64_t p = 0; p < k; ++p) GemmVec::load(from + p * along).store(to + p * toStep);
+  } else if (across == 1) {
+    for (int64_t p = 0; p < k; ++p) {
+      storeFirst(GemmVec::loadPartial(from + p * along, count), to + p * toStep, stored);
+    }
+  } else {
+    for (int64_t p = 0; p < k; ++p) {
+      for (int i = 0; i < count; ++i) to[p * toStep + i] = from[i * across + p * along];
+      for (int i = count; i < stored; ++i) to[p * toStep + i] = 0.0f;
+    }
+  }
+}
+
+/// Packs `columns` columns, padded with zeros to whole vectors: toStep floats for every step of k.
+inline void packPanel(float* to, int64_t toStep, const GemmOperand& from, int64_t columns,
+                      int64_t k) {
+  constexpr int kWidth = GemmVec::width;
+  if (from.across == 1 && columns == 2 * kWidth) {
+    for (int64_t p = 0; p < k; ++p) {
+      const float* row = from.data + p * from.along;
+      const GemmVec first = GemmVec::load(row), second = GemmVec::load(row + kWidth);
+      first.store(to + p * toStep);
+      second.store(to + p * toStep + kWidth);
+    }
+    return;
+  }
+  for (int64_t j = 0; j < columns; j += kWidth) {
+    const int count = columns - j < kWidth ? static_cast<int>(columns - j) : kWidth;
+    packLanes(to + j, toStep, from.data + j * from.across, from.across, from.along, count, kWidth,
+              k);
+  }
+}
+
+/// c[j * ldc + i] = tile[i * tileStride + j] (+ bias[i]) (+ what c holds), rows <= the width.
+inline void storeTransposed(const float* tile, int64_t tileStride, int rows, int64_t columns,
+                            float* c, int64_t ldc, const float* bias, bool accumulate) {
+  constexpr int kWidth = GemmVec::width;
+  const GemmVec biases = bias ? GemmVec::loadPartial(bias, rows) : GemmVec::zero();
+  GemmVec block[kWidth];
+  for (int64_t j = 0; j < columns; j += kWidth) {
+    const int count = columns - j < kWidth ? static_cast<int>(columns - j) : kWidth;
+    for (int i = 0; i < kWidth; ++i) {
+      block[i] = i < rows ? GemmVec::load(tile + i * tileStride + j) : GemmVec::zero();
+    }
+    transposeSquare(block);
+    for (int q = 0; q < count; ++q) {
+      float* to = c + (j + q) * ldc;
+      GemmVec sum = block[q];
+      if (bias) sum = sum + biases;
+      if (accumulate) sum = sum + GemmVec::loadPartial(to, rows);
+      storeFirst(sum, to, rows);
+    }
+  }
+}
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling

@@ -1,0 +1,146 @@
+#pragma once
+// Decides how a product is computed: which operand is read by vectors, tile sizes, what is packed,
+// and how the result is split into parts. Depends on shapes, strides and the number of threads
+// only.
+
+#include <cstdint>
+
+#include "core/cpu_features.h"
+#include "cpu/gemm_microkernel.h"
+#include "cpu/gemm_pack.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+
+/// c[i][j] = sum over p of rows(i, p) * columns(j, p): vectors run along j. Where `transposed`, c
+/// is stored with unit stride along i, else along j; bias runs along the axis of unit stride.
+struct GemmProblem {
+  int64_t rowCount, columnCount, k;
+  GemmOperand rows, columns;
+  float* c;
+  int64_t ldc;
+  bool transposed;
+  const float* bias;
+  bool accumulate;
+};
+
+struct GemmPlan {
+  int64_t rowTiles;      // tile t has the rows from t * rowCount / rowTiles on
+  int64_t vectors;       // of one step of k over all columns
+  int64_t panelVectors;  // of one tile
+  int64_t panels;
+  int64_t kBlocks, kBlock;  // kBlock: the most steps of k done at once
+  bool packRows, packColumns;
+  int64_t rowParts, columnParts;  // the grid of parts
+};
+
+// Costs are counted in multiply-adds of one vector, as the CPU does one after another.
+#if KINDLING_ISA_LEVEL == 2
+constexpr double kTransposeCost = 0.35;  // of one element
+constexpr int kLatency = 4;              // independent chains that keep the unit busy
+#elif KINDLING_ISA_LEVEL == 1
+constexpr double kTransposeCost = 0.6;
+constexpr int kLatency = 8;
+#else
+constexpr double kTransposeCost = 1.0;
+constexpr int kLatency = 4;
+#endif
+constexpr int64_t kParallelCost = 24000;  // less is not worth waking a thread
+constexpr int64_t kPartCost = 400000;     // more parts than threads where each has at least this
+constexpr int64_t kBlockSteps = 384;      // of k, so that a tile's rows stay in the L1 cache
+
+KINDLING_INLINE int64_t ceilDivide(int64_t x, int64_t y) { return (x + y - 1) / y; }
+KINDLING_INLINE int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
+
+KINDLING_INLINE int64_t vectorsOf(int64_t columns) { return ceilDivide(columns, GemmVec::width); }
+
+KINDLING_INLINE double updateCost(int64_t rowCount, int64_t columnCount, int64_t k) {
+  const int64_t vectors = vectorsOf(columnCount);
+  int64_t rows = rowCount;
+  // With few rows there are too few chains, or the loads of the vectors take longer than their use.
+  const int64_t chains = rowCount * least(vectors, rowCount <= kWideTileRows ? 4 : 2);
+  if (chains < kLatency) rows = ceilDivide(rowCount * kLatency, chains);
+  return static_cast<double>(rows) * static_cast<double>(vectors) * static_cast<double>(k);
+}
+
+inline double problemCost(const GemmProblem& p) {
+  const double rows = static_cast<double>(p.rowCount), columns = static_cast<double>(p.columnCount);
+  double cost = updateCost(p.rowCount, p.columnCount, p.k);
+  if (p.columns.across != 1) cost += kTransposeCost * columns * static_cast<double>(p.k);
+  if (p.transposed) cost += kTransposeCost * rows * columns;
+  return cost;
+}
+
+inline double dotCost(int64_t few, int64_t many, int64_t k) {
+  constexpr double kReduceCost = GemmVec::width / 2;
+  const double updates = static_cast<double>(few) * static_cast<double>(many);
+  return updates * (static_cast<double>(vectorsOf(k)) + kReduceCost);
+}
+
+/// Rows whose distance is a multiple of this fall on the same few sets of the L1 cache.
+KINDLING_INLINE bool collides(int64_t stride) { return stride != 0 && stride % 512 == 0; }
+
+KINDLING_INLINE int64_t rowOfTile(const GemmProblem& problem, const GemmPlan& plan, int64_t tile) {
+  return tile * problem.rowCount / plan.rowTiles;
+}
+
+/// The first panel of a part, of plan.columnParts.
+KINDLING_INLINE int64_t panelOfPart(const GemmPlan& plan, int64_t part) {
+  return part * plan.panels / plan.columnParts;
+}
+
+/// Chooses the grid in which the largest part is smallest.
+inline void splitPlan(const GemmProblem& problem, int64_t parts, GemmPlan* plan) {
+  const int64_t leastTiles = plan->rowTiles;
+  double best = 0;
+  for (int64_t rowParts = 1; rowParts <= parts; ++rowParts) {
+    if (parts % rowParts != 0) continue;
+    const int64_t columnParts = parts / rowParts;
+    if (rowParts > problem.rowCount || columnParts > plan->panels) continue;
+    const double rows = static_cast<double>(ceilDivide(problem.rowCount, rowParts));
+    const double vectors =
+        static_cast<double>(ceilDivide(plan->panels, columnParts) * plan->panelVectors);
+    // The second term: what a part reads for every step of k.
+    const double cost = rows * vectors + 0.5 * (rows / GemmVec::width + vectors);
+    if (best != 0 && cost >= best) continue;
+    best = cost;
+    plan->rowParts = rowParts;
+    plan->columnParts = columnParts;
+    plan->rowTiles = least(problem.rowCount, ceilDivide(leastTiles, rowParts) * rowParts);
+  }
+}
+
+inline GemmPlan makePlan(const GemmProblem& problem, int threads) {
+  GemmPlan plan;
+  const bool wide = problem.rowCount <= kWideTileRows;
+  plan.vectors = vectorsOf(problem.columnCount);
+  plan.panelVectors = least(plan.vectors, wide ? kWideVectors : kTileVectors);
+  plan.panels = ceilDivide(plan.vectors, plan.panelVectors);
+  plan.rowTiles = ceilDivide(problem.rowCount, kTileRows);
+  plan.rowParts = plan.columnParts = 1;
+  const double cost = updateCost(problem.rowCount, problem.columnCount, problem.k);
+  if (threads > 1 && cost >= 2.0 * kParallelCost / 3) {
+    const int64_t most = static_cast<int64_t>(cost / (kParallelCost / 3));
+    const int64_t finer = cost / threads >= 4.0 * kPartCost ? 4 * threads : threads;
+    splitPlan(problem, least(most, finer), &plan);
+  }
+  // Packing pays where an operand is read often, or badly laid out.
+  const bool longRun = problem.k >= 64;
+  plan.packRows = plan.panels >= 8 && longRun;
+  if (!plan.packRows && plan.panels > 1 && longRun) {
+    const GemmOperand& rows = problem.rows;
+    plan.packRows =
+        rows.along == 1 ? collides(rows.across) : rows.across != 1 || collides(rows.along);
+  }
+  plan.packColumns = problem.columns.across != 1;
+  if (!plan.packColumns && plan.rowTiles > 1) {
+    plan.packColumns = collides(problem.columns.along) || (plan.rowTiles >= 5 && longRun);
+  }
+  plan.kBlocks = (problem.k + kBlockSteps / 2) / kBlockSteps;
+  if (plan.kBlocks < 1) plan.kBlocks = 1;
+  plan.kBlock = ceilDivide(problem.k, plan.kBlocks);
+  return plan;
+}
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling

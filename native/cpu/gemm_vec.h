@@ -1,0 +1,167 @@
+#pragma once
+// What the matrix product needs of a vector beyond vec.h: stores of the first lanes that are cheap
+// at every level, and transposes in registers.
+
+#include <cstdint>
+
+#include "cpu/vec.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+
+#if KINDLING_ISA_LEVEL == 0
+
+// Four floats the portable way: the compiler lowers this to whatever the baseline target has.
+struct GemmVec {
+  static constexpr int width = 4;
+  typedef float Lanes __attribute__((vector_size(16)));
+  Lanes v;
+  static KINDLING_INLINE GemmVec load(const float* p) {
+    GemmVec r;
+    __builtin_memcpy(&r.v, p, sizeof(r.v));
+    return r;
+  }
+  static KINDLING_INLINE GemmVec loadPartial(const float* p, int n) {
+    GemmVec r = zero();
+    for (int i = 0; i < n; ++i) r.v[i] = p[i];
+    return r;
+  }
+  KINDLING_INLINE void store(float* p) const { __builtin_memcpy(p, &v, sizeof(v)); }
+  KINDLING_INLINE void storePartial(float* p, int n) const {
+    for (int i = 0; i < n; ++i) p[i] = v[i];
+  }
+  static KINDLING_INLINE GemmVec set1(float x) { return {Lanes{x, x, x, x}}; }
+  static KINDLING_INLINE GemmVec zero() { return {Lanes{0, 0, 0, 0}}; }
+  KINDLING_INLINE GemmVec operator+(GemmVec o) const { return {v + o.v}; }
+};
+
+KINDLING_INLINE GemmVec fma(GemmVec a, GemmVec b, GemmVec c) { return {a.v * b.v + c.v}; }
+
+KINDLING_INLINE void storeFirst(GemmVec x, float* p, int n) { x.storePartial(p, n); }
+
+KINDLING_INLINE float reduceAdd(GemmVec a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+
+KINDLING_INLINE void transposeSquare(GemmVec* x) {
+  for (int i = 0; i < 4; ++i) {
+    for (int j = 0; j < i; ++j) {
+      const float t = x[i].v[j];
+      x[i].v[j] = x[j].v[i];
+      x[j].v[i] = t;
+    }
+  }
+}
+
+/// The sums of four vectors' lanes.
+KINDLING_INLINE void reduceAdd4(const GemmVec* x, float* sums) {
+  for (int i = 0; i < 4; ++i) sums[i] = reduceAdd(x[i]);
+}
+
+#else
+
+using GemmVec = VecF;
+
+KINDLING_INLINE __m128 reduceAdd4(__m256 a, __m256 b, __m256 c, __m256 d) {
+  const __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+  return _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
+}
+
+#if KINDLING_ISA_LEVEL == 1
+
+/// Stores the first n lanes, 1 <= n <= width; a masked store takes tens of cycles on some CPUs.
+KINDLING_INLINE void storeFirst(VecF x, float* p, int n) {
+  if (n == 8) return x.store(p);
+  __m128 rest = _mm256_castps256_ps128(x.v);
+  if (n & 4) {
+    _mm_storeu_ps(p, rest);
+    rest = _mm256_extractf128_ps(x.v, 1);
+    p += 4;
+  }
+  if (n & 2) {
+    _mm_storel_pi(reinterpret_cast<__m64*>(p), rest);
+    rest = _mm_movehl_ps(rest, rest);
+    p += 2;
+  }
+  if (n & 1) _mm_store_ss(p, rest);
+}
+
+KINDLING_INLINE void reduceAdd4(const VecF* x, float* sums) {
+  _mm_storeu_ps(sums, reduceAdd4(x[0].v, x[1].v, x[2].v, x[3].v));
+}
+
+KINDLING_INLINE void transposeSquare(VecF* x) {
+  __m256 t[8];
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(x[i].v, x[i + 1].v);
+    t[i + 1] = _mm256_unpackhi_ps(x[i].v, x[i + 1].v);
+  }
+  __m256 u[8];
+  for (int i = 0; i < 8; i += 4) {
+    u[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+    u[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+    u[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    u[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+  }
+  for (int i = 0; i < 4; ++i) {
+    x[i].v = _mm256_permute2f128_ps(u[i], u[i + 4], 0x20);
+    x[i + 4].v = _mm256_permute2f128_ps(u[i], u[i + 4], 0x31);
+  }
+}
+
+#else
+
+KINDLING_INLINE void storeFirst(VecF x, float* p, int n) { x.storePartial(p, n); }
+
+KINDLING_INLINE __m256 addHalves(__m512 x) {
+  return _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+}
+
+KINDLING_INLINE void reduceAdd4(const VecF* x, float* sums) {
+  _mm_storeu_ps(
+      sums, reduceAdd4(addHalves(x[0].v), addHalves(x[1].v), addHalves(x[2].v), addHalves(x[3].v)));
+}
+
+KINDLING_INLINE void transposeSquare(VecF* x) {
+  __m512 t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(x[i].v, x[i + 1].v);
+    t[i + 1] = _mm512_unpackhi_ps(x[i].v, x[i + 1].v);
+  }
+  __m512 u[16];
+  for (int i = 0; i < 16; i += 4) {
+    u[i] = _mm512_shuffle_ps(t[i], t[i + 2], 0x44);
+    u[i + 1] = _mm512_shuffle_ps(t[i], t[i + 2], 0xee);
+    u[i + 2] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    u[i + 3] = _mm512_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const __m512 a = _mm512_shuffle_f32x4(u[i], u[i + 4], 0x88);
+    const __m512 b = _mm512_shuffle_f32x4(u[i], u[i + 4], 0xdd);
+    const __m512 c = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0x88);
+    const __m512 d = _mm512_shuffle_f32x4(u[i + 8], u[i + 12], 0xdd);
+    x[i].v = _mm512_shuffle_f32x4(a, c, 0x88);
+    x[i + 4].v = _mm512_shuffle_f32x4(b, d, 0x88);
+    x[i + 8].v = _mm512_shuffle_f32x4(a, c, 0xdd);
+    x[i + 12].v = _mm512_shuffle_f32x4(b, d, 0xdd);
+  }
+}
+
+#endif
+#endif
+
+/// Loads a block of `rows` by `columns` (each at most the width, the rest zero) and transposes it:
+/// lane i of x[j] is from[i * stride + j].
+KINDLING_INLINE void loadTransposed(GemmVec* x, const float* from, int64_t stride, int rows,
+                                    int columns) {
+  constexpr int kWidth = GemmVec::width;
+  if (rows == kWidth && columns == kWidth) {
+    for (int i = 0; i < kWidth; ++i) x[i] = GemmVec::load(from + i * stride);
+  } else {
+    for (int i = 0; i < kWidth; ++i) {
+      x[i] = i < rows ? GemmVec::loadPartial(from + i * stride, columns) : GemmVec::zero();
+    }
+  }
+  transposeSquare(x);
+}
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling

@@ -1,0 +1,22 @@
+// The kernels of one ISA level, gathered. Compiled once per level.
+
+#include "cpu/kernel_table.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+
+void fillKernels(Kernel* kernels);
+
+void fillKernels(Kernel* kernels) {
+  registerElementwise(kernels);
+  registerCreation(kernels);
+  registerCopies(kernels);
+  registerIndexing(kernels);
+  registerReductions(kernels);
+  registerMatmul(kernels);
+  registerSoftmax(kernels);
+  registerOptimizers(kernels);
+}
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling

@@ -1,0 +1,106 @@
+// Matrix products as ops: batches of gemm, and the fully connected layer.
+
+#include "core/status.h"
+#include "cpu/gemm.h"
+#include "cpu/kernel_table.h"
+#include "cpu/parallel.h"
+#include "cpu/scratch.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+namespace {
+
+// A product of fewer multiply-adds is not split by gemm, so that batches of them go side by side.
+constexpr int64_t kSmallProduct = 32 * 32 * 32;
+
+const float* floatsOf(const TensorView& view) { return static_cast<const float*>(view.data); }
+
+Status noMemory(const char* op) { return fail(Status::outOfMemory, "%s: no scratch memory", op); }
+
+/// The offset of matrix number `index` of a batch, in elements.
+int64_t batchOffset(const TensorView& view, const TensorView& out, int64_t index) {
+  int64_t offset = 0;
+  for (int axis = out.rank - 3; axis >= 0; --axis) {
+    offset += index % out.shape[axis] * view.strides[axis];
+    index /= out.shape[axis];
+  }
+  return offset;
+}
+
+Status matmul(const OpCall& call) {
+  const TensorView& a = call.inputs[0];
+  const TensorView& b = call.inputs[1];
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  const int row = out.rank - 2, column = out.rank - 1;
+  const int64_t m = out.shape[row], n = out.shape[column], k = a.shape[column];
+  const int64_t batches = out.size / (m * n);
+  const auto product = [&](int64_t batch) {
+    return gemm(m, n, k, floatsOf(a) + batchOffset(a, out, batch), a.strides[row],
+                a.strides[column], floatsOf(b) + batchOffset(b, out, batch), b.strides[row],
+                b.strides[column], static_cast<float*>(out.data) + batch * m * n, n,
+                GemmEpilogue());
+  };
+  bool ok = true;
+  const int64_t work = m * n * (k > 0 ? k : 1);
+  if (batches > 1 && work < kSmallProduct) {
+    parallelFor(batches, 2 * kSmallProduct / work + 1, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t batch = begin; batch < end; ++batch) {
+        if (!product(batch)) __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
+      }
+    });
+  } else {
+    for (int64_t batch = 0; batch < batches; ++batch) ok = product(batch) && ok;
+  }
+  return ok ? Status::ok : noMemory("matmul");
+}
+
+/// Whether the leading axes of `x` are evenly spaced rows; their distance goes to `stride`.
+bool collapsesToRows(const TensorView& x, int64_t* stride) {
+  *stride = 0;
+  int64_t expected = 0;
+  bool found = false;
+  for (int axis = x.rank - 2; axis >= 0; --axis) {
+    if (x.shape[axis] == 1) continue;
+    if (!found) {
+      *stride = x.strides[axis];
+      found = true;
+    } else if (x.strides[axis] != expected) {
+      return false;
+    }
+    expected = x.strides[axis] * x.shape[axis];
+  }
+  return true;
+}
+
+Status linear(const OpCall& call) {
+  const TensorView& x = call.inputs[0];
+  const TensorView& weight = call.inputs[1];
+  const TensorView& bias = call.inputs[2];
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  const int64_t n = weight.shape[0], k = weight.shape[1];
+  GemmEpilogue epilogue;
+  epilogue.bias = floatsOf(bias);
+  epilogue.biasStride = bias.strides[0];
+  const auto product = [&](const float* rows, int64_t rowStride, int64_t columnStride) {
+    return gemm(out.size / n, n, k, rows, rowStride, columnStride, floatsOf(weight),
+                weight.strides[1], weight.strides[0], static_cast<float*>(out.data), n, epilogue);
+  };
+  int64_t rowStride;
+  if (collapsesToRows(x, &rowStride)) {
+    return product(floatsOf(x), rowStride, x.strides[x.rank - 1]) ? Status::ok : noMemory("linear");
+  }
+  const Contiguous dense(x);
+  return dense.ok() && product(dense.floats(), k, 1) ? Status::ok : noMemory("linear");
+}
+
+}  // namespace
+
+void registerMatmul(Kernel* kernels) {
+  kernels[static_cast<int>(Op::matmul)] = matmul;
+  kernels[static_cast<int>(Op::linear)] = linear;
+}
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling

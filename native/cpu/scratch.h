@@ -1,0 +1,64 @@
+#pragma once
+// Temporary memory of a kernel, from the caching allocator: after the first call it is a warm
+// block.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/allocator.h"
+#include "core/tensor_view.h"
+#include "cpu/strided_copy.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+namespace {
+
+class Scratch {
+ public:
+  explicit Scratch(size_t bytes) : data_(bytes ? allocate(bytes) : nullptr), bytes_(bytes) {}
+  ~Scratch() {
+    if (data_) deallocate(data_, bytes_);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  /// Whether the memory asked for is there.
+  bool ok() const { return bytes_ == 0 || data_ != nullptr; }
+  template <typename T>
+  T* as() const {
+    return static_cast<T*>(data_);
+  }
+
+ private:
+  void* data_;
+  size_t bytes_;
+};
+
+/// A view as a row-major one: itself, or a copy that lives as long as this object.
+class Contiguous {
+ public:
+  explicit Contiguous(const TensorView& view)
+      : scratch_(view.contiguous ? 0 : static_cast<size_t>(view.size) * 4), view_(view) {
+    if (view.contiguous || !scratch_.ok()) return;
+    view_.data = scratch_.as<void>();
+    int64_t stride = 1;
+    for (int axis = view.rank - 1; axis >= 0; --axis) {
+      view_.strides[axis] = stride;
+      stride *= view.shape[axis];
+    }
+    view_.contiguous = true;
+    copyStrided(view_, view);
+  }
+
+  bool ok() const { return scratch_.ok(); }
+  const TensorView& view() const { return view_; }
+  const float* floats() const { return static_cast<const float*>(view_.data); }
+
+ private:
+  Scratch scratch_;
+  TensorView view_;
+};
+
+}  // namespace
+}  // namespace KINDLING_ISA
+}  // namespace kindling

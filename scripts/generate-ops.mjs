@@ -1,0 +1,81 @@
+// Writes lib/ops/table.ts from the op table, native/core/ops.def. With --check it only compares.
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
+const source = path.join(root, 'native/core/ops.def');
+const target = path.join(root, 'lib/ops/table.ts');
+const dtypes = { F: 'float32', I: 'int32', B: 'bool' };
+
+function readRows() {
+  const text = readFileSync(source, 'utf8');
+  return [...text.matchAll(/^KINDLING_OP\(([^)]*)\)/gm)].map(([, row]) => {
+    const fields = row.split(',').map((field) => field.trim());
+    if (fields.length !== 7) throw new Error(`ops.def: expected 7 fields in KINDLING_OP(${row})`);
+    return fields;
+  });
+}
+
+/** FNV-1a, as native/core/op_info.cc computes it over the same text. */
+function hashOf(rows) {
+  let hash = 0x811c9dc5;
+  for (const row of rows) {
+    for (const byte of Buffer.from(`${row.slice(0, 6).join(',')}\n`)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
+  }
+  return hash;
+}
+
+function render(rows) {
+  const codes = rows.map(([name], code) => `  ${name}: ${code},`);
+  const infos = rows.map(([name, kind, inputs, outputs, ints, floats, types]) => {
+    const list = types.split('|').map((type) => `'${dtypes[type.trim()]}'`);
+    return `  ${name}: { kind: '${kind}', inputs: ${inputs}, outputs: ${outputs}, ints: ${ints}, floats: ${floats}, dtypes: [${list.join(', ')}] },`;
+  });
+  return `// Generated from native/core/ops.def by scripts/generate-ops.mjs. Do not edit.
+// prettier-ignore-file
+import type { DType } from '../tensor/dtype';
+
+/** The opcodes. */
+// prettier-ignore
+export const Op = {
+${codes.join('\n')}
+} as const;
+
+export type OpName = keyof typeof Op;
+
+/** A row of the op table; native/core/ops.def says what the fields mean. */
+export interface OpInfo {
+  readonly kind: string;
+  readonly inputs: number;
+  readonly outputs: number;
+  readonly ints: number;
+  readonly floats: number;
+  readonly dtypes: readonly DType[];
+}
+
+// prettier-ignore
+export const opTable: Readonly<Record<OpName, OpInfo>> = {
+${infos.join('\n')}
+};
+
+/** Of the rows; the addon has its own, and both must agree. */
+export const opTableHash = ${hashOf(rows)};
+`.replace('// prettier-ignore-file\n', '');
+}
+
+const text = render(readRows());
+let current = '';
+try {
+  current = readFileSync(target, 'utf8');
+} catch {
+  // Written below.
+}
+if (process.argv.includes('--check')) {
+  if (current !== text) {
+    console.error('lib/ops/table.ts does not match native/core/ops.def: run `node scripts/generate-ops.mjs`');
+    process.exit(1);
+  }
+} else if (current !== text) {
+  writeFileSync(target, text);
+}

@@ -1,0 +1,374 @@
+// The matrix product against float64 at every ISA level and several numbers of threads: all
+// strides, sizes around every tile and block boundary, bias, accumulation, and the memory around C.
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "core/allocator.h"
+#include "core/cpu_features.h"
+#include "core/thread_pool.h"
+#include "doctest/doctest.h"
+
+// cpu/gemm.h as each level has it.
+#define DECLARE_LEVEL(level)                                                             \
+  namespace kindling {                                                                   \
+  namespace level {                                                                      \
+  struct GemmEpilogue {                                                                  \
+    const float* bias;                                                                   \
+    int64_t biasStride;                                                                  \
+    bool accumulate;                                                                     \
+  };                                                                                     \
+  bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t aCol, \
+            const float* b, int64_t bRow, int64_t bCol, float* c, int64_t ldc,           \
+            const GemmEpilogue& epilogue);                                               \
+  }                                                                                      \
+  }
+DECLARE_LEVEL(scalar)
+DECLARE_LEVEL(avx2)
+DECLARE_LEVEL(avx512)
+
+namespace {
+
+using kindling::Isa;
+
+struct Strides {
+  int64_t row, column;
+};
+
+struct Problem {
+  int64_t m, n, k;
+  Strides a, b;
+  int64_t ldc;
+  bool bias, accumulate;
+  int64_t biasStride;
+};
+
+bool multiply(Isa isa, const Problem& p, const float* a, const float* b, float* c,
+              const float* bias) {
+  using namespace kindling;
+  if (!p.bias) bias = nullptr;
+  switch (isa) {
+    case Isa::avx512:
+      return avx512::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc,
+                          {bias, p.biasStride, p.accumulate});
+    case Isa::avx2:
+      return avx2::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc,
+                        {bias, p.biasStride, p.accumulate});
+    default:
+      return scalar::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc,
+                          {bias, p.biasStride, p.accumulate});
+  }
+}
+
+std::vector<Isa> levels() {
+  std::vector<Isa> all = {Isa::scalar};
+  if (kindling::detectedIsa() >= Isa::avx2) all.push_back(Isa::avx2);
+  if (kindling::detectedIsa() >= Isa::avx512) all.push_back(Isa::avx512);
+  return all;
+}
+
+std::mt19937& generator() {
+  static std::mt19937 engine(20240607);
+  return engine;
+}
+
+int64_t pick(int64_t low, int64_t high) {
+  return std::uniform_int_distribution<int64_t>(low, high)(generator());
+}
+
+/// A strided matrix in a buffer without a spare element: reading outside is an error that the
+/// sanitizers see.
+class StridedMatrix {
+ public:
+  StridedMatrix(int64_t rows, int64_t columns, Strides strides) {
+    int64_t low = 0, high = 0;
+    if (rows > 0 && columns > 0) {
+      for (const int64_t reach : {(rows - 1) * strides.row, (columns - 1) * strides.column}) {
+        low += reach < 0 ? reach : 0;
+        high += reach > 0 ? reach : 0;
+      }
+      values_.resize(static_cast<size_t>(high - low + 1));
+    }
+    first_ = -low;
+    std::uniform_real_distribution<float> uniform(-1, 1);
+    for (float& value : values_) value = uniform(generator());
+  }
+  const float* first() const { return values_.data() + first_; }
+  std::vector<float>& values() { return values_; }
+
+ private:
+  std::vector<float> values_;
+  int64_t first_;
+};
+
+constexpr float kCanary = 123456.75f;
+constexpr int64_t kGuard = 32;
+
+/// C with guard words before it, after it and between its rows.
+class Result {
+ public:
+  Result(const Problem& p, bool accumulate) : p_(p) {
+    values_.assign(static_cast<size_t>(2 * kGuard + p.m * p.ldc), kCanary);
+    for (int64_t i = 0; i < p.m; ++i) {
+      for (int64_t j = 0; j < p.n; ++j) {
+        // What is overwritten must not be read: a NaN would stay.
+        at(i, j) = accumulate ? static_cast<float>((i * 7 + j * 3) % 11) / 8 - 0.5f : NAN;
+      }
+    }
+  }
+  float* data() { return values_.data() + kGuard; }
+  float& at(int64_t i, int64_t j) { return data()[i * p_.ldc + j]; }
+  bool guardsStand() const {
+    for (int64_t x = 0; x < static_cast<int64_t>(values_.size()); ++x) {
+      const int64_t inside = x - kGuard;
+      const bool written = inside >= 0 && inside < p_.m * p_.ldc && inside % p_.ldc < p_.n;
+      if (!written && values_[static_cast<size_t>(x)] != kCanary) return false;
+    }
+    return true;
+  }
+  const std::vector<float>& values() const { return values_; }
+
+ private:
+  Problem p_;
+  std::vector<float> values_;
+};
+
+struct Expected {
+  double value, magnitude;
+};
+
+Expected reference(const Problem& p, const float* a, const float* b, const float* bias, float old,
+                   int64_t i, int64_t j) {
+  Expected e = {0, 0};
+  for (int64_t x = 0; x < p.k; ++x) {
+    const double term = static_cast<double>(a[i * p.a.row + x * p.a.column]) *
+                        static_cast<double>(b[x * p.b.row + j * p.b.column]);
+    e.value += term;
+    e.magnitude += std::fabs(term);
+  }
+  for (const double more : {p.bias ? static_cast<double>(bias[j * p.biasStride]) : 0.0,
+                            p.accumulate ? static_cast<double>(old) : 0.0}) {
+    e.value += more;
+    e.magnitude += std::fabs(more);
+  }
+  return e;
+}
+
+/// The bound of a sum of k + 2 rounded terms: at most k + 2 roundings of the largest partial sum.
+double bound(const Problem& p, double magnitude) {
+  return static_cast<double>(p.k + 3) * std::numeric_limits<float>::epsilon() / 2 * magnitude;
+}
+
+void check(const Problem& p, const std::vector<int>& threadCounts = {1, 2, 3, 8}) {
+  const StridedMatrix a(p.m, p.k, p.a), b(p.k, p.n, p.b);
+  const StridedMatrix bias(1, p.n, {0, p.biasStride});
+  std::vector<Expected> expected;
+  Result before(p, p.accumulate);
+  for (int64_t i = 0; i < p.m; ++i) {
+    for (int64_t j = 0; j < p.n; ++j) {
+      expected.push_back(reference(p, a.first(), b.first(), bias.first(), before.at(i, j), i, j));
+    }
+  }
+  for (const Isa isa : levels()) {
+    for (const int threads : threadCounts) {
+      kindling::setNumThreads(threads);
+      Result c(p, p.accumulate);
+      const bool done = multiply(isa, p, a.first(), b.first(), c.data(), bias.first());
+      int64_t wrong = 0;
+      for (int64_t i = 0; i < p.m; ++i) {
+        for (int64_t j = 0; j < p.n; ++j) {
+          const Expected& e = expected[static_cast<size_t>(i * p.n + j)];
+          // Written so that a NaN is wrong.
+          if (!(std::fabs(c.at(i, j) - e.value) <= bound(p, e.magnitude))) ++wrong;
+        }
+      }
+      CAPTURE(kindling::isaName(isa));
+      CAPTURE(threads);
+      CAPTURE(p.m);
+      CAPTURE(p.n);
+      CAPTURE(p.k);
+      CAPTURE(p.a.row);
+      CAPTURE(p.a.column);
+      CAPTURE(p.b.row);
+      CAPTURE(p.b.column);
+      CAPTURE(p.bias);
+      CAPTURE(p.accumulate);
+      CHECK(done);
+      CHECK(wrong == 0);
+      CHECK(c.guardsStand());
+    }
+  }
+  kindling::setNumThreads(kindling::physicalCores());
+}
+
+/// Row-major or transposed operands without gaps.
+Problem dense(int64_t m, int64_t n, int64_t k, bool transposeA, bool transposeB) {
+  return {m,
+          n,
+          k,
+          transposeA ? Strides{1, m} : Strides{k, 1},
+          transposeB ? Strides{1, k} : Strides{n, 1},
+          n,
+          false,
+          false,
+          1};
+}
+
+Strides randomStrides(int64_t rows, int64_t columns) {
+  const int64_t gap = pick(0, 5);
+  switch (pick(0, 7)) {
+    case 0:
+    case 1:
+      return {columns + gap, 1};
+    case 2:
+    case 3:
+      return {1, rows + gap};
+    case 4:
+      return {2 * columns + gap, 2};
+    case 5:
+      return {0, 1};
+    case 6:
+      return {-(columns + gap), pick(0, 1) ? 1 : -1};
+    default:
+      return {pick(-3, 3), pick(-3, 3)};
+  }
+}
+
+void checkVariants(int64_t m, int64_t n, int64_t k, const std::vector<int>& threads) {
+  for (int variant = 0; variant < 4; ++variant) {
+    Problem p = dense(m, n, k, variant & 1, variant & 2);
+    p.bias = pick(0, 1);
+    p.accumulate = pick(0, 1);
+    p.ldc = n + pick(0, 3);
+    check(p, threads);
+  }
+}
+
+TEST_CASE("gemm: random shapes and strides") {
+  for (int round = 0; round < 300; ++round) {
+    Problem p;
+    p.m = pick(0, 70);
+    p.n = pick(0, 70);
+    p.k = pick(0, 90);
+    p.a = randomStrides(p.m, p.k);
+    p.b = randomStrides(p.k, p.n);
+    p.ldc = p.n + pick(0, 4);
+    p.bias = pick(0, 1);
+    p.accumulate = pick(0, 1);
+    p.biasStride = pick(0, 3) ? 1 : pick(-2, 2);
+    check(p, {1, 2});
+  }
+}
+
+TEST_CASE("gemm: sizes around every tile boundary") {
+  // Every number of rows that a tile can have, and one more.
+  for (int64_t m = 0; m <= 17; ++m) {
+    for (const int64_t n : {0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65}) {
+      checkVariants(m, n, 5, {1});
+      checkVariants(n, m, 17, {1});
+    }
+  }
+}
+
+TEST_CASE("gemm: depths around block boundaries") {
+  for (const int64_t k : {0, 1, 2, 15, 16, 17, 191, 192, 193, 383, 384, 385, 575, 576, 577, 1153}) {
+    checkVariants(13, 21, k, {1, 3});
+    checkVariants(3, 40, k, {1, 2});
+  }
+}
+
+TEST_CASE("gemm: sizes that are packed and split among threads") {
+  checkVariants(32, 128, 784, {1, 2, 3, 8});
+  checkVariants(128, 130, 300, {1, 2, 3, 8});
+  checkVariants(57, 301, 600, {1, 2, 3, 8});
+  checkVariants(301, 57, 400, {2, 3});
+  checkVariants(1, 700, 900, {1, 2, 8});
+  checkVariants(700, 1, 900, {1, 2, 8});
+  checkVariants(4, 900, 500, {1, 2, 8});
+  // Strides that are multiples of a page, where packing is decided differently.
+  Problem p = dense(40, 70, 100, false, false);
+  p.a = {1024, 1};
+  p.b = {512, 1};
+  check(p);
+  p.a = {1, 1024};
+  p.b = {1, 1024};
+  check(p);
+}
+
+TEST_CASE("gemm: products cut into pieces") {
+  checkVariants(2, 5500, 3, {1, 2});
+  checkVariants(5500, 3, 2, {1, 2});
+  checkVariants(5470, 20, 7, {2});
+}
+
+TEST_CASE("gemm: infinities and NaN follow IEEE arithmetic") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const Isa isa : levels()) {
+    for (int variant = 0; variant < 4; ++variant) {
+      for (const int64_t m : {1, 3, 37}) {
+        const Problem p = dense(m, 35, 50, variant & 1, variant & 2);
+        StridedMatrix a(p.m, p.k, p.a), b(p.k, p.n, p.b);
+        for (float& value : a.values()) value = 0.0f;
+        for (float& value : b.values()) value = 1.0f;
+        // Zero times infinity or NaN is NaN, in row 0 only; one times infinity is infinity.
+        const int64_t row = m - 1;
+        b.values()[static_cast<size_t>(7 * p.b.row + 20 * p.b.column)] = NAN;
+        b.values()[static_cast<size_t>(9 * p.b.row + 21 * p.b.column)] = infinity;
+        b.values()[static_cast<size_t>(11 * p.b.row + 22 * p.b.column)] = infinity;
+        a.values()[static_cast<size_t>(row * p.a.row + 11 * p.a.column)] = 1.0f;
+        Result c(p, false);
+        CHECK(multiply(isa, p, a.first(), b.first(), c.data(), nullptr));
+        for (int64_t i = 0; i < m; ++i) {
+          CHECK(std::isnan(c.at(i, 20)));
+          CHECK(std::isnan(c.at(i, 21)));
+          CHECK((i == row ? c.at(i, 22) == infinity : std::isnan(c.at(i, 22))));
+          CHECK(c.at(i, 19) == (i == row ? 1.0f : 0.0f));
+          CHECK(c.at(i, 34) == (i == row ? 1.0f : 0.0f));
+        }
+        CHECK(c.guardsStand());
+      }
+    }
+  }
+}
+
+TEST_CASE("gemm: the same bits from run to run and for every number of threads") {
+  for (const Problem& p : {dense(200, 150, 800, false, true), dense(33, 500, 400, true, false),
+                           dense(64, 3000, 40, false, false)}) {
+    const StridedMatrix a(p.m, p.k, p.a), b(p.k, p.n, p.b);
+    for (const Isa isa : levels()) {
+      kindling::setNumThreads(1);
+      Result first(p, false);
+      CHECK(multiply(isa, p, a.first(), b.first(), first.data(), nullptr));
+      for (const int threads : {1, 2, 3, 8}) {
+        kindling::setNumThreads(threads);
+        Result again(p, false);
+        CHECK(multiply(isa, p, a.first(), b.first(), again.data(), nullptr));
+        CHECK(memcmp(first.values().data(), again.values().data(),
+                     first.values().size() * sizeof(float)) == 0);
+      }
+    }
+  }
+  kindling::setNumThreads(kindling::physicalCores());
+}
+
+TEST_CASE("gemm: gives its scratch memory back, and says when there is none") {
+  const Problem p = dense(300, 300, 300, false, true);
+  const StridedMatrix a(p.m, p.k, p.a), b(p.k, p.n, p.b);
+  for (const Isa isa : levels()) {
+    Result c(p, false);
+    const uint64_t before = kindling::memoryStats().allocatedBytes;
+    CHECK(multiply(isa, p, a.first(), b.first(), c.data(), nullptr));
+    CHECK(kindling::memoryStats().allocatedBytes == before);
+    kindling::trimCache();
+    kindling::setMemoryLimit(kindling::memoryStats().reservedBytes + 4096);
+    CHECK_FALSE(multiply(isa, p, a.first(), b.first(), c.data(), nullptr));
+    kindling::setMemoryLimit(0);
+    CHECK(multiply(isa, p, a.first(), b.first(), c.data(), nullptr));
+  }
+}
+
+}  // namespace
