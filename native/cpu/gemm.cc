@@ -65,8 +65,8 @@ int64_t packedColumnFloats(const GemmPlan& plan) {
 void packRowTiles(const Block& block, int64_t begin, int64_t end) {
   const GemmOperand& from = block.problem->rows;
   for (int64_t tile = begin; tile < end; ++tile) {
-    const int64_t row = rowOfTile(*block.problem, *block.plan, tile);
-    const int rows = static_cast<int>(rowOfTile(*block.problem, *block.plan, tile + 1) - row);
+    const int64_t row = rowOfTile(*block.plan, tile);
+    const int rows = static_cast<int>(rowOfTile(*block.plan, tile + 1) - row);
     packLanes(block.packedRows + row * block.steps, rows, from.at(row, block.begin), from.across,
               from.along, rows, rows, block.steps);
   }
@@ -98,7 +98,7 @@ TileKernels chooseKernels(const Block& block) {
   const int lastVectors = static_cast<int>(plan.vectors - (plan.panels - 1) * plan.panelVectors);
   const bool partial = problem.columnCount % kWidth != 0;
   TileKernels chosen;
-  chosen.smallRows = problem.rowCount / plan.rowTiles;
+  chosen.smallRows = plan.tileRows;
   for (int more = 0; more < 2; ++more) {
     const int rows = static_cast<int>(chosen.smallRows) + more;
     chosen.kernels[more][0] = tileKernelFor(rows, static_cast<int>(plan.panelVectors), unit, false);
@@ -130,58 +130,69 @@ void computeTile(const Block& block, const TileKernel kernel, TileCall* call, in
                   block.bias ? block.bias + row : nullptr, block.accumulate);
 }
 
-/// Row by row of tiles, so that the rows of one stay in the L1 cache and the panels in the L2
-/// cache.
-void computeTiles(const Block& block, const TileKernels& kernels, int64_t firstTile,
-                  int64_t endTile, int64_t firstPanel, int64_t endPanel) {
-  const GemmProblem& problem = *block.problem;
+void setRows(const Block& block, int64_t row, int64_t rows, TileCall* call) {
+  if (block.plan->packRows) {
+    call->rows = block.packedRows + row * block.steps;
+    call->rowStride = 1;
+    call->rowStep = rows;
+  } else {
+    const GemmOperand& from = block.problem->rows;
+    call->rows = from.at(row, block.begin);
+    call->rowStride = from.across;
+    call->rowStep = from.along;
+  }
+}
+
+void setColumns(const Block& block, int64_t column, bool last, TileCall* call) {
   const GemmPlan& plan = *block.plan;
-  const int64_t width = plan.panelVectors * kWidth;
+  if (plan.packColumns) {
+    call->columns = block.packedColumns + column * block.steps;
+    call->columnStep = last ? plan.vectors * kWidth - column : plan.panelVectors * kWidth;
+  } else {
+    const GemmOperand& from = block.problem->columns;
+    call->columns = from.data + column + block.begin * from.along;
+    call->columnStep = from.along;
+  }
+  call->lastLanes =
+      last ? static_cast<int>(block.problem->columnCount - (plan.vectors - 1) * kWidth) : kWidth;
+}
+
+struct TileRange {
+  int64_t firstTile, endTile, firstPanel, endPanel;
+};
+
+/// Tile by tile, so that the rows of one stay in the L1 cache while the panels go by.
+void computeTiles(const Block& block, const TileKernels& kernels, const TileRange& range) {
+  const GemmPlan& plan = *block.plan;
   TileCall call;
   call.k = block.steps;
-  int64_t row = rowOfTile(problem, plan, firstTile);
-  for (int64_t tile = firstTile; tile < endTile; ++tile) {
-    const int64_t next = rowOfTile(problem, plan, tile + 1);
-    const int64_t rows = next - row;
-    if (plan.packRows) {
-      call.rows = block.packedRows + row * block.steps;
-      call.rowStride = 1;
-      call.rowStep = rows;
-    } else {
-      call.rows = problem.rows.at(row, block.begin);
-      call.rowStride = problem.rows.across;
-      call.rowStep = problem.rows.along;
-    }
-    for (int64_t panel = firstPanel; panel < endPanel; ++panel) {
-      const int64_t column = panel * width;
+  for (int64_t tile = range.firstTile; tile < range.endTile; ++tile) {
+    const int64_t row = rowOfTile(plan, tile), rows = rowOfTile(plan, tile + 1) - row;
+    const TileKernel* choice = kernels.kernels[rows - kernels.smallRows];
+    setRows(block, row, rows, &call);
+    for (int64_t panel = range.firstPanel; panel < range.endPanel; ++panel) {
+      const int64_t column = panel * plan.panelVectors * kWidth;
       const bool last = panel == plan.panels - 1;
-      if (plan.packColumns) {
-        call.columns = block.packedColumns + column * block.steps;
-        call.columnStep = last ? plan.vectors * kWidth - column : width;
-      } else {
-        call.columns = problem.columns.data + column + block.begin * problem.columns.along;
-        call.columnStep = problem.columns.along;
-      }
-      const int64_t lanes = last ? problem.columnCount - (plan.vectors - 1) * kWidth : kWidth;
-      call.lastLanes = static_cast<int>(lanes);
-      computeTile(block, kernels.kernels[rows - kernels.smallRows][last], &call, row, rows, column);
+      setColumns(block, column, last, &call);
+      computeTile(block, choice[last], &call, row, rows, column);
     }
-    row = next;
   }
 }
 
 void computePart(const Block& block, const TileKernels& kernels, int64_t part) {
   const GemmPlan& plan = *block.plan;
   const int64_t rowPart = part / plan.columnParts, columnPart = part % plan.columnParts;
-  const int64_t firstTile = rowPart * plan.rowTiles / plan.rowParts;
-  const int64_t endTile = (rowPart + 1) * plan.rowTiles / plan.rowParts;
-  const int64_t endPanel = panelOfPart(plan, columnPart + 1);
+  TileRange range = {rowPart * plan.rowTiles / plan.rowParts,
+                     (rowPart + 1) * plan.rowTiles / plan.rowParts, 0, 0};
   // As many panels at a time as fill half the L2 cache.
   const int64_t panelBytes = plan.panelVectors * kWidth * block.steps * int64_t{sizeof(float)};
-  int64_t group = panelBytes > 0 ? cacheSizes().l2 / 2 / panelBytes : endPanel;
-  if (group < 1) group = 1;
-  for (int64_t panel = panelOfPart(plan, columnPart); panel < endPanel; panel += group) {
-    computeTiles(block, kernels, firstTile, endTile, panel, least(panel + group, endPanel));
+  const int64_t fitting = panelBytes > 0 ? cacheSizes().l2 / 2 / panelBytes : plan.panels;
+  const int64_t group = fitting > 1 ? fitting : 1;
+  const int64_t endPanel = panelOfPart(plan, columnPart + 1);
+  for (int64_t panel = panelOfPart(plan, columnPart); panel < endPanel; panel = range.endPanel) {
+    range.firstPanel = panel;
+    range.endPanel = least(panel + group, endPanel);
+    computeTiles(block, kernels, range);
   }
 }
 

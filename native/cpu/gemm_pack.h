@@ -19,23 +19,33 @@ struct GemmOperand {
   }
 };
 
-/// to[p * toStep + i] = from[i * across + p * along] for `count` (at most the vector's width)
-/// values of i and k of p. `stored` (at least count) lanes are written; those beyond count are
-/// zero.
+/// An incomplete square of packLanes.
+inline void packEdge(float* to, int64_t toStep, const float* from, int64_t across, int count,
+                     int stored, int steps) {
+  constexpr int kWidth = GemmVec::width;
+  GemmVec block[kWidth];
+  for (int i = 0; i < kWidth; ++i) {
+    block[i] = i < count ? GemmVec::loadPartial(from + i * across, steps) : GemmVec::zero();
+  }
+  transposeSquare(block);
+  for (int j = 0; j < steps; ++j) storeFirst(block[j], to + j * toStep, stored);
+}
+
+/// to[p * toStep + i] = from[i * across + p * along] for `count` (at most the vector's width) values
+/// of i and k of p. `stored` (at least count) lanes are written; those beyond count are zero.
 inline void packLanes(float* to, int64_t toStep, const float* from, int64_t across, int64_t along,
                       int count, int stored, int64_t k) {
   constexpr int kWidth = GemmVec::width;
   if (along == 1) {
-    GemmVec block[kWidth];
-    for (int64_t p = 0; p < k; p += kWidth) {
-      const int steps = k - p < kWidth ? static_cast<int>(k - p) : kWidth;
-      loadTransposed(block, from + p, across, count, steps);
-      if (steps == kWidth && stored == kWidth) {
-#pragma GCC unroll 16
-        for (int j = 0; j < kWidth; ++j) block[j].store(to + (p + j) * toStep);
-      } else {
-        for (int j = 0; j < steps; ++j) storeFirst(block[j], to + (p + j) * toStep, stored);
+    int64_t p = 0;
+    if (count == kWidth) {
+      for (; p + kWidth <= k; p += kWidth) {
+        transposeSquareOf(to + p * toStep, toStep, from + p, across);
       }
+    }
+    for (; p < k; p += kWidth) {
+      const int steps = k - p < kWidth ? static_cast<int>(k - p) : kWidth;
+      packEdge(to + p * toStep, toStep, from + p, across, count, stored, steps);
     }
   } else if (across == 1 && count == kWidth) {
     for (int64_t p = 0; p < k; ++p) GemmVec::load(from + p * along).store(to + p * toStep);

@@ -25,7 +25,8 @@ struct GemmProblem {
 };
 
 struct GemmPlan {
-  int64_t rowTiles;      // tile t has the rows from t * rowCount / rowTiles on
+  int64_t rowTiles;      // the first `largerTiles` have one row more than tileRows
+  int64_t tileRows, largerTiles;
   int64_t vectors;       // of one step of k over all columns
   int64_t panelVectors;  // of one tile
   int64_t panels;
@@ -72,16 +73,17 @@ inline double problemCost(const GemmProblem& p) {
 }
 
 inline double dotCost(int64_t few, int64_t many, int64_t k) {
-  constexpr double kReduceCost = GemmVec::width / 2;
-  const double updates = static_cast<double>(few) * static_cast<double>(many);
-  return updates * (static_cast<double>(vectorsOf(k)) + kReduceCost);
+  // Two loads an update at worst, and the sum over the lanes in the end.
+  constexpr double kUpdateCost = 1.4, kReduceCost = 6;
+  const double products = static_cast<double>(few) * static_cast<double>(many);
+  return products * (kUpdateCost * static_cast<double>(vectorsOf(k)) + kReduceCost);
 }
 
 /// Rows whose distance is a multiple of this fall on the same few sets of the L1 cache.
 KINDLING_INLINE bool collides(int64_t stride) { return stride != 0 && stride % 512 == 0; }
 
-KINDLING_INLINE int64_t rowOfTile(const GemmProblem& problem, const GemmPlan& plan, int64_t tile) {
-  return tile * problem.rowCount / plan.rowTiles;
+KINDLING_INLINE int64_t rowOfTile(const GemmPlan& plan, int64_t tile) {
+  return tile * plan.tileRows + least(tile, plan.largerTiles);
 }
 
 /// The first panel of a part, of plan.columnParts.
@@ -110,6 +112,21 @@ inline void splitPlan(const GemmProblem& problem, int64_t parts, GemmPlan* plan)
   }
 }
 
+/// Packing pays where an operand is read often, or badly laid out.
+inline void decidePacking(const GemmProblem& problem, GemmPlan* plan) {
+  const GemmOperand &rows = problem.rows, &columns = problem.columns;
+  const bool longRun = problem.k >= 64;
+  plan->packRows = plan->panels >= 8 && longRun;
+  if (!plan->packRows && plan->panels > 1 && longRun) {
+    plan->packRows =
+        rows.along == 1 ? collides(rows.across) : rows.across != 1 || collides(rows.along);
+  }
+  plan->packColumns = columns.across != 1;
+  if (!plan->packColumns && plan->rowTiles > 1) {
+    plan->packColumns = collides(columns.along) || (plan->rowTiles >= 5 && longRun);
+  }
+}
+
 inline GemmPlan makePlan(const GemmProblem& problem, int threads) {
   GemmPlan plan;
   const bool wide = problem.rowCount <= kWideTileRows;
@@ -118,24 +135,15 @@ inline GemmPlan makePlan(const GemmProblem& problem, int threads) {
   plan.panels = ceilDivide(plan.vectors, plan.panelVectors);
   plan.rowTiles = ceilDivide(problem.rowCount, kTileRows);
   plan.rowParts = plan.columnParts = 1;
+  decidePacking(problem, &plan);
   const double cost = updateCost(problem.rowCount, problem.columnCount, problem.k);
   if (threads > 1 && cost >= 2.0 * kParallelCost / 3) {
     const int64_t most = static_cast<int64_t>(cost / (kParallelCost / 3));
     const int64_t finer = cost / threads >= 4.0 * kPartCost ? 4 * threads : threads;
     splitPlan(problem, least(most, finer), &plan);
   }
-  // Packing pays where an operand is read often, or badly laid out.
-  const bool longRun = problem.k >= 64;
-  plan.packRows = plan.panels >= 8 && longRun;
-  if (!plan.packRows && plan.panels > 1 && longRun) {
-    const GemmOperand& rows = problem.rows;
-    plan.packRows =
-        rows.along == 1 ? collides(rows.across) : rows.across != 1 || collides(rows.along);
-  }
-  plan.packColumns = problem.columns.across != 1;
-  if (!plan.packColumns && plan.rowTiles > 1) {
-    plan.packColumns = collides(problem.columns.along) || (plan.rowTiles >= 5 && longRun);
-  }
+  plan.tileRows = problem.rowCount / plan.rowTiles;
+  plan.largerTiles = problem.rowCount % plan.rowTiles;
   plan.kBlocks = (problem.k + kBlockSteps / 2) / kBlockSteps;
   if (plan.kBlocks < 1) plan.kBlocks = 1;
   plan.kBlock = ceilDivide(problem.k, plan.kBlocks);

@@ -51,6 +51,13 @@ KINDLING_INLINE void transposeSquare(GemmVec* x) {
   }
 }
 
+KINDLING_INLINE void transposeSquareOf(float* to, int64_t toStep, const float* from,
+                                       int64_t across) {
+  for (int i = 0; i < 4; ++i) {
+    for (int j = 0; j < 4; ++j) to[j * toStep + i] = from[i * across + j];
+  }
+}
+
 /// The sums of four vectors' lanes.
 KINDLING_INLINE void reduceAdd4(const GemmVec* x, float* sums) {
   for (int i = 0; i < 4; ++i) sums[i] = reduceAdd(x[i]);
@@ -86,6 +93,28 @@ KINDLING_INLINE void storeFirst(VecF x, float* p, int n) {
 
 KINDLING_INLINE void reduceAdd4(const VecF* x, float* sums) {
   _mm_storeu_ps(sums, reduceAdd4(x[0].v, x[1].v, x[2].v, x[3].v));
+}
+
+/// Transposes a square from memory to memory: to[j * toStep + i] = from[i * across + j]. Halves of rows
+/// are brought together by loads, which leaves fewer shuffles than transposeSquare needs.
+KINDLING_INLINE void transposeSquareOf(float* to, int64_t toStep, const float* from,
+                                       int64_t across) {
+#pragma GCC unroll 2
+  for (int c = 0; c < 8; c += 4) {
+    __m256 x[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const float* row = from + i * across + c;
+      x[i] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(row)),
+                                  _mm_loadu_ps(row + 4 * across), 1);
+    }
+    const __m256 a = _mm256_unpacklo_ps(x[0], x[1]), b = _mm256_unpackhi_ps(x[0], x[1]);
+    const __m256 d = _mm256_unpacklo_ps(x[2], x[3]), e = _mm256_unpackhi_ps(x[2], x[3]);
+    _mm256_storeu_ps(to + c * toStep, _mm256_shuffle_ps(a, d, 0x44));
+    _mm256_storeu_ps(to + (c + 1) * toStep, _mm256_shuffle_ps(a, d, 0xee));
+    _mm256_storeu_ps(to + (c + 2) * toStep, _mm256_shuffle_ps(b, e, 0x44));
+    _mm256_storeu_ps(to + (c + 3) * toStep, _mm256_shuffle_ps(b, e, 0xee));
+  }
 }
 
 KINDLING_INLINE void transposeSquare(VecF* x) {
@@ -145,23 +174,18 @@ KINDLING_INLINE void transposeSquare(VecF* x) {
   }
 }
 
-#endif
-#endif
-
-/// Loads a block of `rows` by `columns` (each at most the width, the rest zero) and transposes it:
-/// lane i of x[j] is from[i * stride + j].
-KINDLING_INLINE void loadTransposed(GemmVec* x, const float* from, int64_t stride, int rows,
-                                    int columns) {
-  constexpr int kWidth = GemmVec::width;
-  if (rows == kWidth && columns == kWidth) {
-    for (int i = 0; i < kWidth; ++i) x[i] = GemmVec::load(from + i * stride);
-  } else {
-    for (int i = 0; i < kWidth; ++i) {
-      x[i] = i < rows ? GemmVec::loadPartial(from + i * stride, columns) : GemmVec::zero();
-    }
-  }
-  transposeSquare(x);
+KINDLING_INLINE void transposeSquareOf(float* to, int64_t toStep, const float* from,
+                                       int64_t across) {
+  VecF block[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; ++i) block[i] = VecF::load(from + i * across);
+  transposeSquare(block);
+#pragma GCC unroll 16
+  for (int j = 0; j < 16; ++j) block[j].store(to + j * toStep);
 }
+
+#endif
+#endif
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling

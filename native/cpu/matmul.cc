@@ -12,6 +12,8 @@ namespace {
 
 // A product of fewer multiply-adds is not split by gemm, so that batches of them go side by side.
 constexpr int64_t kSmallProduct = 32 * 32 * 32;
+// Up to here a thread of its own for each product is cheaper than forks and joins within them.
+constexpr int64_t kLargeProduct = 256 * 256 * 256;
 
 const float* floatsOf(const TensorView& view) { return static_cast<const float*>(view.data); }
 
@@ -25,34 +27,6 @@ int64_t batchOffset(const TensorView& view, const TensorView& out, int64_t index
     index /= out.shape[axis];
   }
   return offset;
-}
-
-Status matmul(const OpCall& call) {
-  const TensorView& a = call.inputs[0];
-  const TensorView& b = call.inputs[1];
-  const TensorView& out = call.outputs[0];
-  if (out.size == 0) return Status::ok;
-  const int row = out.rank - 2, column = out.rank - 1;
-  const int64_t m = out.shape[row], n = out.shape[column], k = a.shape[column];
-  const int64_t batches = out.size / (m * n);
-  const auto product = [&](int64_t batch) {
-    return gemm(m, n, k, floatsOf(a) + batchOffset(a, out, batch), a.strides[row],
-                a.strides[column], floatsOf(b) + batchOffset(b, out, batch), b.strides[row],
-                b.strides[column], static_cast<float*>(out.data) + batch * m * n, n,
-                GemmEpilogue());
-  };
-  bool ok = true;
-  const int64_t work = m * n * (k > 0 ? k : 1);
-  if (batches > 1 && work < kSmallProduct) {
-    parallelFor(batches, 2 * kSmallProduct / work + 1, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t batch = begin; batch < end; ++batch) {
-        if (!product(batch)) __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
-      }
-    });
-  } else {
-    for (int64_t batch = 0; batch < batches; ++batch) ok = product(batch) && ok;
-  }
-  return ok ? Status::ok : noMemory("matmul");
 }
 
 /// Whether the leading axes of `x` are evenly spaced rows; their distance goes to `stride`.
@@ -71,6 +45,53 @@ bool collapsesToRows(const TensorView& x, int64_t* stride) {
     expected = x.strides[axis] * x.shape[axis];
   }
   return true;
+}
+
+/// Whether every matrix of the batch is the same one.
+bool isRepeated(const TensorView& view) {
+  for (int axis = 0; axis < view.rank - 2; ++axis) {
+    if (view.shape[axis] != 1 && view.strides[axis] != 0) return false;
+  }
+  return true;
+}
+
+/// Whether to run whole products side by side rather than to split each.
+bool splitsBatch(int64_t batches, int64_t work) {
+  if (batches == 1) return false;
+  return work < kSmallProduct || (work < kLargeProduct && batches >= 4 * numThreads());
+}
+
+Status matmul(const OpCall& call) {
+  const TensorView& a = call.inputs[0];
+  const TensorView& b = call.inputs[1];
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  const int row = out.rank - 2, column = out.rank - 1;
+  const int64_t m = out.shape[row], n = out.shape[column], k = a.shape[column];
+  const int64_t batches = out.size / (m * n);
+  float* result = static_cast<float*>(out.data);
+  int64_t rowStride;
+  if (isRepeated(b) && collapsesToRows(a, &rowStride)) {
+    // One matrix times all rows of the batch.
+    const bool done =
+        gemm(batches * m, n, k, floatsOf(a), rowStride, a.strides[column], floatsOf(b),
+             b.strides[row], b.strides[column], result, n, GemmEpilogue());
+    return done ? Status::ok : noMemory("matmul");
+  }
+  const auto product = [&](int64_t batch) {
+    return gemm(m, n, k, floatsOf(a) + batchOffset(a, out, batch), a.strides[row],
+                a.strides[column], floatsOf(b) + batchOffset(b, out, batch), b.strides[row],
+                b.strides[column], result + batch * m * n, n, GemmEpilogue());
+  };
+  bool ok = true;
+  const int64_t work = m * n * (k > 0 ? k : 1);
+  const int64_t grain = splitsBatch(batches, work) ? 2 * kSmallProduct / work + 1 : batches;
+  parallelFor(batches, grain, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t batch = begin; batch < end; ++batch) {
+      if (!product(batch)) __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
+    }
+  });
+  return ok ? Status::ok : noMemory("matmul");
 }
 
 Status linear(const OpCall& call) {

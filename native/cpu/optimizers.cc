@@ -23,11 +23,13 @@ template <typename Update>
 Status updateAll(const OpCall& call, const Update& update) {
   const Contiguous grad(call.inputs[1]);
   if (!grad.ok()) return fail(Status::outOfMemory, "no memory for a contiguous gradient");
-  const float* g = grad.floats();
   parallelFor(call.inputs[0].size, kGrain, 64, [&](int64_t begin, int64_t end) {
+    // A copy that no store can alias stays in registers.
+    const Update local = update;
+    const float* g = grad.floats();
     int64_t i = begin;
-    for (; i + VecF::width <= end; i += VecF::width) update.template apply<true>(i, g, 0);
-    if (i < end) update.template apply<false>(i, g, static_cast<int>(end - i));
+    for (; i + VecF::width <= end; i += VecF::width) local.template apply<true>(i, g, 0);
+    if (i < end) local.template apply<false>(i, g, static_cast<int>(end - i));
   });
   return Status::ok;
 }

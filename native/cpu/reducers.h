@@ -10,12 +10,28 @@ namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
+constexpr int32_t kLaneNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+/// Lanes of vectors combined halves onto halves.
+template <typename R>
+KINDLING_INLINE typename R::T combineLanes(typename R::V x) {
+  typename R::T lanes[R::V::width];
+  x.store(lanes);
+  for (int half = R::V::width / 2; half > 0; half /= 2) {
+    for (int lane = 0; lane < half; ++lane) {
+      lanes[lane] = R::combine(lanes[lane], lanes[lane + half]);
+    }
+  }
+  return lanes[0];
+}
+
 struct SumF {
   using T = float;
   using V = VecF;
   static KINDLING_INLINE T identity() { return 0.0f; }
   static KINDLING_INLINE T combine(T a, T b) { return a + b; }
   static KINDLING_INLINE V combine(V a, V b) { return a + b; }
+  static KINDLING_INLINE T acrossLanes(V x) { return reduceAdd(x); }
 };
 
 /// NaN wins: a raw maximum gives its second operand where either is NaN.
@@ -25,6 +41,12 @@ struct MaxF {
   static KINDLING_INLINE T identity() { return -INFINITY; }
   static KINDLING_INLINE T combine(T a, T b) { return a != a || a > b ? a : b; }
   static KINDLING_INLINE V combine(V a, V b) { return select(a.isNaN(), a, maxRaw(a, b)); }
+  static KINDLING_INLINE T acrossLanes(V x) { return x.isNaN().bits() ? NAN : reduceMaxRaw(x); }
+  /// Where `candidate` is better than `best`, or the first NaN.
+  static KINDLING_INLINE Mask replaces(V candidate, V best) {
+    return (best < candidate) | (candidate.isNaN() & !best.isNaN());
+  }
+  static KINDLING_INLINE Mask isSame(V a, V b) { return (a == b) | (a.isNaN() & b.isNaN()); }
 };
 
 struct MinF {
@@ -33,6 +55,11 @@ struct MinF {
   static KINDLING_INLINE T identity() { return INFINITY; }
   static KINDLING_INLINE T combine(T a, T b) { return a != a || a < b ? a : b; }
   static KINDLING_INLINE V combine(V a, V b) { return select(a.isNaN(), a, minRaw(a, b)); }
+  static KINDLING_INLINE T acrossLanes(V x) { return x.isNaN().bits() ? NAN : reduceMinRaw(x); }
+  static KINDLING_INLINE Mask replaces(V candidate, V best) {
+    return (candidate < best) | (candidate.isNaN() & !best.isNaN());
+  }
+  static KINDLING_INLINE Mask isSame(V a, V b) { return (a == b) | (a.isNaN() & b.isNaN()); }
 };
 
 struct SumI {
@@ -43,6 +70,7 @@ struct SumI {
     return static_cast<T>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
   }
   static KINDLING_INLINE V combine(V a, V b) { return a + b; }
+  static KINDLING_INLINE T acrossLanes(V x) { return combineLanes<SumI>(x); }
 };
 
 struct MaxI {
@@ -51,6 +79,9 @@ struct MaxI {
   static KINDLING_INLINE T identity() { return INT32_MIN; }
   static KINDLING_INLINE T combine(T a, T b) { return a > b ? a : b; }
   static KINDLING_INLINE V combine(V a, V b) { return max(a, b); }
+  static KINDLING_INLINE T acrossLanes(V x) { return combineLanes<MaxI>(x); }
+  static KINDLING_INLINE Mask replaces(V candidate, V best) { return best < candidate; }
+  static KINDLING_INLINE Mask isSame(V a, V b) { return a == b; }
 };
 
 struct MinI {
@@ -59,38 +90,38 @@ struct MinI {
   static KINDLING_INLINE T identity() { return INT32_MAX; }
   static KINDLING_INLINE T combine(T a, T b) { return a < b ? a : b; }
   static KINDLING_INLINE V combine(V a, V b) { return min(a, b); }
+  static KINDLING_INLINE T acrossLanes(V x) { return combineLanes<MinI>(x); }
+  static KINDLING_INLINE Mask replaces(V candidate, V best) { return candidate < best; }
+  static KINDLING_INLINE Mask isSame(V a, V b) { return a == b; }
 };
 
-/// Up to so many elements are combined one after the other in each vector lane.
-constexpr int64_t kRowBlock = 4096;
+/// Up to 64 elements are combined one after the other in each lane of four vectors.
+constexpr int64_t kRowBlock = 256 * VecF::width;
 
 template <typename R>
-typename R::T reduceBlock(const typename R::T* x, int64_t n) {
+KINDLING_INLINE typename R::T reduceBlock(const typename R::T* x, int64_t n) {
   using V = typename R::V;
   constexpr int64_t width = V::width;
-  typename R::T result = R::identity();
+  const V identity = V::set1(R::identity());
+  V a = identity;
   int64_t i = 0;
   if (n >= 4 * width) {
-    V a = V::load(x), b = V::load(x + width), c = V::load(x + 2 * width),
-      d = V::load(x + 3 * width);
-    for (i = 4 * width; i + 4 * width <= n; i += 4 * width) {
+    V b = a, c = a, d = a;
+    for (; i + 4 * width <= n; i += 4 * width) {
       a = R::combine(a, V::load(x + i));
       b = R::combine(b, V::load(x + i + width));
       c = R::combine(c, V::load(x + i + 2 * width));
       d = R::combine(d, V::load(x + i + 3 * width));
     }
-    typename R::T lanes[width];
-    R::combine(R::combine(a, b), R::combine(c, d)).store(lanes);
-    // Halves onto halves, as the vectors were combined.
-    for (int64_t half = width / 2; half > 0; half /= 2) {
-      for (int64_t lane = 0; lane < half; ++lane) {
-        lanes[lane] = R::combine(lanes[lane], lanes[lane + half]);
-      }
-    }
-    result = lanes[0];
+    a = R::combine(R::combine(a, b), R::combine(c, d));
   }
-  for (; i < n; ++i) result = R::combine(result, x[i]);
-  return result;
+  for (; i + width <= n; i += width) a = R::combine(a, V::load(x + i));
+  if (i < n) {
+    const int rest = static_cast<int>(n - i);
+    const Mask inside = VecI::load(kLaneNumbers) < VecI::set1(rest);
+    a = R::combine(a, select(inside, V::loadPartial(x + i, rest), identity));
+  }
+  return R::acrossLanes(a);
 }
 
 /// A contiguous row; long ones by halves, so that a float sum's error stays small.
@@ -109,7 +140,11 @@ KINDLING_INLINE void combineInto(typename R::T* target, const typename R::T* x, 
   for (; j + V::width <= n; j += V::width) {
     R::combine(V::load(target + j), V::load(x + j)).store(target + j);
   }
-  for (; j < n; ++j) target[j] = R::combine(target[j], x[j]);
+  if (j < n) {
+    const int rest = static_cast<int>(n - j);
+    R::combine(V::loadPartial(target + j, rest), V::loadPartial(x + j, rest))
+        .storePartial(target + j, rest);
+  }
 }
 
 }  // namespace

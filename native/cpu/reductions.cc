@@ -1,208 +1,227 @@
-// Reductions over any axes. An input is first seen as a row-major box whose neighbouring axes of
-// one kind (kept or reduced) are merged, so that two cases remain: the last axis is reduced (rows),
-// or kept (columns, vectorized across). Float sums run in blocks: their error grows with the
-// logarithm of the count. Chunks have fixed sizes, so that results do not depend on the number of
-// threads.
+// Reductions over any axes. Two cases cover every layout: an innermost run of memory is reduced
+// (rows), or it is kept (columns, vectorized across); what has no such run is copied first. Float
+// sums run in blocks: their error grows with the logarithm of the count. Chunks have fixed sizes,
+// so that results do not depend on the number of threads.
 
 #include <cmath>
 
 #include "core/status.h"
+#include "cpu/arg_reduce.h"
 #include "cpu/kernel_table.h"
 #include "cpu/parallel.h"
 #include "cpu/reducers.h"
+#include "cpu/reduction_box.h"
 #include "cpu/scratch.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-// Elements below which another thread does not pay.
-constexpr int64_t kGrain = 16384;
+// Elements below which a part does not pay for its thread.
+constexpr int64_t kGrain = 32768;
 // A long reduction is cut into chunks of so many elements, combined in order.
 constexpr int64_t kChunk = 16384;
-// Columns that one pass keeps in registers or the first-level cache.
-constexpr int64_t kColumns = 256;
+// With fewer outputs than this, long reductions are cut.
+constexpr int64_t kFewOutputs = 64;
+// Columns that one pass keeps in the first-level cache.
+constexpr int64_t kColumns = 1024;
+// Rows combined one after the other before their result joins the total.
+constexpr int64_t kRows = 64;
 
-/// The merged axes of a row-major input; kept and reduced ones take turns.
-struct Box {
-  int rank = 0;
-  int64_t shape[kMaxRank];
-  int64_t strides[kMaxRank];
-  bool reduced[kMaxRank];
-  int64_t kept = 1;       // outputs
-  int64_t collapsed = 1;  // elements behind each output
-};
+int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t ceilDivide(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-Box makeBox(const TensorView& view, uint32_t mask) {
-  Box box;
-  for (int axis = 0; axis < view.rank; ++axis) {
-    const bool isReduced = mask >> axis & 1;
-    const int64_t extent = view.shape[axis];
-    (isReduced ? box.collapsed : box.kept) *= extent;
-    if (extent == 1) continue;
-    if (box.rank > 0 && box.reduced[box.rank - 1] == isReduced) {
-      box.shape[box.rank - 1] *= extent;
-    } else {
-      box.shape[box.rank] = extent;
-      box.reduced[box.rank++] = isReduced;
-    }
-  }
-  int64_t stride = 1;
-  for (int axis = box.rank - 1; axis >= 0; --axis) {
-    box.strides[axis] = stride;
-    stride *= box.shape[axis];
-  }
-  return box;
-}
+Status noMemory(const char* op) { return fail(Status::outOfMemory, "%s: no scratch memory", op); }
 
-/// The offset of position `index` among the axes of one kind, the last `skip` axes left out.
-int64_t offsetAmong(const Box& box, bool reduced, int skip, int64_t index) {
-  int64_t offset = 0;
-  for (int axis = box.rank - 1 - skip; axis >= 0; --axis) {
-    if (box.reduced[axis] != reduced) continue;
-    offset += index % box.shape[axis] * box.strides[axis];
-    index /= box.shape[axis];
-  }
-  return offset;
-}
-
-/// One output of a box whose last axis is reduced.
+/// Elements [begin, end) of the reduced axes, whose innermost is contiguous.
 template <typename R>
-typename R::T reduceGroup(const Box& box, const typename R::T* x, int64_t output) {
-  const int64_t width = box.shape[box.rank - 1];
-  const int64_t rows = box.collapsed / width;
-  x += offsetAmong(box, false, 1, output);
-  if (rows == 1) return reduceRow<R>(x, width);
-  typename R::T total = reduceRow<R>(x, width);
-  typename R::T block = R::identity();
-  for (int64_t row = 1; row < rows; ++row) {
-    block = R::combine(block, reduceRow<R>(x + offsetAmong(box, true, 1, row), width));
-    if (row % 64 == 0) {
-      total = R::combine(total, block);
-      block = R::identity();
-    }
+typename R::T reduceSpan(const Axes& reduced, const typename R::T* x, int64_t begin, int64_t end) {
+  if (reduced.rank <= 1) return reduceRow<R>(x + begin, end - begin);
+  if (end - begin > kChunk) {
+    const int64_t middle = begin + ceilDivide((end - begin) / 2, kChunk) * kChunk;
+    return R::combine(reduceSpan<R>(reduced, x, begin, middle),
+                      reduceSpan<R>(reduced, x, middle, end));
   }
-  return R::combine(total, block);
+  const int64_t width = reduced.inner();
+  int64_t row = begin / width, column = begin % width;
+  typename R::T total = R::identity();
+  while (begin < end) {
+    typename R::T block = R::identity();
+    for (int64_t i = 0; i < kRows && begin < end; ++i) {
+      const int64_t n = least(width - column, end - begin);
+      block = R::combine(block, reduceRow<R>(x + reduced.offset(row++, 1) + column, n));
+      begin += n;
+      column = 0;
+    }
+    total = R::combine(total, block);
+  }
+  return total;
 }
 
-/// Everything to one number: fixed chunks side by side, their results in order.
+/// Few outputs of many elements: fixed chunks side by side, their results in order.
 template <typename R>
-Status reduceAll(const typename R::T* x, int64_t n, typename R::T* out) {
-  const int64_t chunks = (n + kChunk - 1) / kChunk;
-  const Scratch scratch(static_cast<size_t>(chunks) * sizeof(typename R::T));
-  if (!scratch.ok()) return fail(Status::outOfMemory, "reduce: no scratch memory");
+Status reduceLongRows(const Box& box, const typename R::T* x, typename R::T* out) {
+  const int64_t chunks = ceilDivide(box.reduced.count, kChunk);
+  const Scratch scratch(static_cast<size_t>(box.kept.count * chunks) * sizeof(typename R::T));
+  if (!scratch.ok()) return noMemory("reduce");
   typename R::T* partial = scratch.as<typename R::T>();
-  parallelFor(chunks, 2, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      const int64_t at = c * kChunk;
-      partial[c] = reduceRow<R>(x + at, n - at < kChunk ? n - at : kChunk);
+  parallelFor(box.kept.count * chunks, kGrain / kChunk, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i % chunks * kChunk;
+      partial[i] = reduceSpan<R>(box.reduced, x + box.kept.offset(i / chunks, 0), first,
+                                 least(first + kChunk, box.reduced.count));
     }
   });
-  *out = reduceRow<R>(partial, chunks);
+  for (int64_t i = 0; i < box.kept.count; ++i) out[i] = reduceRow<R>(partial + i * chunks, chunks);
   return Status::ok;
 }
 
 template <typename R>
 Status reduceRows(const Box& box, const typename R::T* x, typename R::T* out) {
-  if (box.kept == 1 && box.rank == 1) {
-    if (box.collapsed > 2 * kChunk) return reduceAll<R>(x, box.collapsed, out);
-    *out = reduceRow<R>(x, box.collapsed);
-    return Status::ok;
-  }
-  parallelFor(box.kept, kGrain / box.collapsed + 1, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) out[i] = reduceGroup<R>(box, x, i);
+  const int64_t outputs = box.kept.count, count = box.reduced.count;
+  if (outputs < kFewOutputs && count > 2 * kChunk) return reduceLongRows<R>(box, x, out);
+  parallelFor(outputs, kGrain / count + 1, 1, [&](int64_t begin, int64_t end) {
+    if (box.reduced.rank == 1 && count <= kRowBlock) {
+      for (int64_t i = begin; i < end; ++i) {
+        out[i] = reduceBlock<R>(x + box.kept.offset(i, 0), count);
+      }
+      return;
+    }
+    for (int64_t i = begin; i < end; ++i) {
+      out[i] = reduceSpan<R>(box.reduced, x + box.kept.offset(i, 0), 0, count);
+    }
   });
   return Status::ok;
 }
 
-/// `count` rows of the reduced axes from `first` on, `columns` wide, into `out`.
-template <typename R>
-void reduceColumns(const Box& box, const typename R::T* x, int64_t first, int64_t count,
-                   int64_t columns, typename R::T* out) {
-  typename R::T block[kColumns];
-  for (int64_t begin = 0; begin < count; begin += 64) {
-    const int64_t end = begin + 64 < count ? begin + 64 : count;
-    typename R::T* target = begin == 0 ? out : block;
-    for (int64_t j = 0; j < columns; ++j) target[j] = R::identity();
-    if (box.rank == 2) {
-      for (int64_t row = begin; row < end; ++row) {
-        combineInto<R>(target, x + (first + row) * box.strides[0], columns);
-      }
-    } else {
-      for (int64_t row = begin; row < end; ++row) {
-        combineInto<R>(target, x + offsetAmong(box, true, 1, first + row), columns);
-      }
+/// Positions [begin, end) of the reduced axes, a few vectors wide, into `out`: all in registers.
+template <typename R, int vectors>
+void reduceStrip(const Axes& reduced, const typename R::T* x, int64_t begin, int64_t end,
+                 int64_t columns, typename R::T* out) {
+  using V = typename R::V;
+  constexpr int last = vectors - 1;
+  const int rest = static_cast<int>(columns - last * V::width);
+  const V identity = V::set1(R::identity());
+  V total[vectors], even[vectors], odd[vectors];
+  for (int v = 0; v < vectors; ++v) total[v] = identity;
+  const auto add = [&](int64_t row, V* sums) {
+    const typename R::T* at = x + reduced.offset(row, 0);
+    for (int v = 0; v < last; ++v) sums[v] = R::combine(sums[v], V::load(at + v * V::width));
+    sums[last] = R::combine(sums[last], V::loadPartial(at + last * V::width, rest));
+  };
+  for (int64_t row = begin; row < end;) {
+    const int64_t stop = least(row + kRows, end);
+    for (int v = 0; v < vectors; ++v) even[v] = odd[v] = identity;
+    for (; row + 2 <= stop; row += 2) {
+      add(row, even);
+      add(row + 1, odd);
     }
-    if (begin > 0) combineInto<R>(out, block, columns);
+    if (row < stop) add(row++, even);
+    for (int v = 0; v < vectors; ++v) {
+      total[v] = R::combine(total[v], R::combine(even[v], odd[v]));
+    }
+  }
+  for (int v = 0; v < last; ++v) total[v].store(out + v * V::width);
+  total[last].storePartial(out + last * V::width, rest);
+}
+
+/// The same for up to kColumns.
+template <typename R>
+void reduceTile(const Axes& reduced, const typename R::T* x, int64_t begin, int64_t end,
+                int64_t columns, typename R::T* out) {
+  constexpr int64_t width = R::V::width;
+  if (columns <= width) return reduceStrip<R, 1>(reduced, x, begin, end, columns, out);
+  if (columns <= 2 * width) return reduceStrip<R, 2>(reduced, x, begin, end, columns, out);
+  if (columns <= 4 * width && columns > 3 * width) {
+    return reduceStrip<R, 4>(reduced, x, begin, end, columns, out);
+  }
+  typename R::T block[kColumns];
+  for (int64_t first = begin; first < end; first += kRows) {
+    const int64_t last = least(first + kRows, end);
+    typename R::T* target = first == begin ? out : block;
+    for (int64_t j = 0; j < columns; ++j) target[j] = R::identity();
+    for (int64_t row = first; row < last; ++row) {
+      combineInto<R>(target, x + reduced.offset(row, 0), columns);
+    }
+    if (first > begin) combineInto<R>(out, block, columns);
   }
 }
 
-/// Columns of one kept group, cut into tiles side by side.
+/// For any width.
 template <typename R>
-Status reduceTiles(const Box& box, const typename R::T* x, typename R::T* out) {
-  const int64_t width = box.shape[box.rank - 1];
-  const int64_t tiles = (width + kColumns - 1) / kColumns;
-  const int64_t groups = box.kept / width;
-  const int64_t tileWork = box.collapsed * (width < kColumns ? width : kColumns);
-  parallelFor(groups * tiles, kGrain / tileWork + 1, 1, [&](int64_t begin, int64_t end) {
+void reduceTiles(const Axes& reduced, const typename R::T* x, int64_t begin, int64_t end,
+                 int64_t width, typename R::T* out) {
+  for (int64_t column = 0; column < width; column += kColumns) {
+    reduceTile<R>(reduced, x + column, begin, end, least(width - column, kColumns), out + column);
+  }
+}
+
+/// Few columns of many rows: chunks of rows side by side, their results in order.
+template <typename R>
+Status reduceTallColumns(const Box& box, const typename R::T* x, int64_t chunkRows,
+                         typename R::T* out) {
+  const int64_t width = box.kept.inner(), groups = box.kept.count / width;
+  const int64_t chunks = ceilDivide(box.reduced.count, chunkRows);
+  const Scratch scratch(static_cast<size_t>(groups * chunks * width) * sizeof(typename R::T));
+  if (!scratch.ok()) return noMemory("reduce");
+  typename R::T* partial = scratch.as<typename R::T>();
+  const int64_t grain = kGrain / (chunkRows * width) + 1;
+  parallelFor(groups * chunks, grain, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t first = i % chunks * chunkRows;
+      reduceTiles<R>(box.reduced, x + box.kept.offset(i / chunks, 1), first,
+                     least(first + chunkRows, box.reduced.count), width, partial + i * width);
+    }
+  });
+  Axes results;
+  results.add(chunks, width);
+  for (int64_t i = 0; i < groups; ++i) {
+    reduceTiles<R>(results, partial + i * chunks * width, 0, chunks, width, out + i * width);
+  }
+  return Status::ok;
+}
+
+template <typename R>
+Status reduceColumns(const Box& box, const typename R::T* x, typename R::T* out) {
+  const int64_t width = box.kept.inner(), groups = box.kept.count / width;
+  const int64_t tiles = ceilDivide(width, kColumns), rows = box.reduced.count;
+  const int64_t chunkRows = kChunk / width > kRows ? kChunk / width : kRows;
+  if (groups * tiles < kFewOutputs && rows >= 2 * chunkRows) {
+    return reduceTallColumns<R>(box, x, chunkRows, out);
+  }
+  const int64_t work = rows * least(width, kColumns);
+  parallelFor(groups * tiles, kGrain / work + 1, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       const int64_t group = i / tiles, column = i % tiles * kColumns;
-      const int64_t columns = width - column < kColumns ? width - column : kColumns;
-      reduceColumns<R>(box, x + offsetAmong(box, false, 1, group) + column, 0, box.collapsed,
-                       columns, out + group * width + column);
+      reduceTile<R>(box.reduced, x + box.kept.offset(group, 1) + column, 0, rows,
+                    least(width - column, kColumns), out + group * width + column);
     }
   });
   return Status::ok;
 }
 
-/// Many rows of few columns: chunks of rows side by side, their results in order.
 template <typename R>
-Status reduceTallColumns(const Box& box, const typename R::T* x, typename R::T* out) {
-  const int64_t width = box.shape[box.rank - 1];
-  const int64_t chunkRows = kChunk / width + 1;
-  const int64_t chunks = (box.collapsed + chunkRows - 1) / chunkRows;
-  const Scratch scratch(static_cast<size_t>(chunks * width) * sizeof(typename R::T));
-  if (!scratch.ok()) return fail(Status::outOfMemory, "reduce: no scratch memory");
-  typename R::T* partial = scratch.as<typename R::T>();
-  parallelFor(chunks, 2, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      const int64_t first = c * chunkRows;
-      const int64_t rest = box.collapsed - first;
-      reduceColumns<R>(box, x, first, rest < chunkRows ? rest : chunkRows, width,
-                       partial + c * width);
-    }
-  });
-  Box rows;
-  rows.rank = 2;
-  rows.strides[0] = width;
-  reduceColumns<R>(rows, partial, 0, chunks, width, out);
-  return Status::ok;
-}
-
-template <typename R>
-Status reduceBox(const Box& box, const typename R::T* x, typename R::T* out) {
-  if (box.collapsed == 0) {
-    for (int64_t i = 0; i < box.kept; ++i) out[i] = R::identity();
-    return Status::ok;
-  }
-  if (box.kept == 0) return Status::ok;
-  if (box.rank == 0) {
+Status reduceView(const TensorView& view, uint32_t mask, typename R::T* out) {
+  const Box box = makeBox(view, mask);
+  const typename R::T* x = static_cast<const typename R::T*>(view.data) + box.start;
+  if (box.reduced.innerIsContiguous()) return reduceRows<R>(box, x, out);
+  if (box.kept.innerIsContiguous()) return reduceColumns<R>(box, x, out);
+  if (view.size == 1) {
     *out = *x;
     return Status::ok;
   }
-  if (box.reduced[box.rank - 1]) return reduceRows<R>(box, x, out);
-  const int64_t width = box.shape[box.rank - 1];
-  const bool isTall = box.kept == width && width <= kColumns && box.collapsed * width > 4 * kChunk;
-  return isTall ? reduceTallColumns<R>(box, x, out) : reduceTiles<R>(box, x, out);
+  const Contiguous dense(view);
+  return dense.ok() ? reduceView<R>(dense.view(), mask, out) : noMemory("reduce");
 }
 
 template <typename R>
 Status reduce(const OpCall& call) {
-  const Contiguous x(call.inputs[0]);
-  if (!x.ok()) return fail(Status::outOfMemory, "reduce: no scratch memory");
-  const Box box = makeBox(x.view(), static_cast<uint32_t>(call.ints[0]));
-  return reduceBox<R>(box, static_cast<const typename R::T*>(x.view().data),
-                      static_cast<typename R::T*>(call.outputs[0].data));
+  typename R::T* out = static_cast<typename R::T*>(call.outputs[0].data);
+  if (call.inputs[0].size == 0) {
+    for (int64_t i = 0; i < call.outputs[0].size; ++i) out[i] = R::identity();
+    return Status::ok;
+  }
+  return reduceView<R>(call.inputs[0], static_cast<uint32_t>(call.ints[0]), out);
 }
 
 template <typename Float, typename Int>
@@ -213,56 +232,51 @@ Status reduceByType(const OpCall& call) {
 Status mean(const OpCall& call) {
   const Status status = reduce<SumF>(call);
   if (status != Status::ok) return status;
-  const TensorView& out = call.outputs[0];
-  const Box box = makeBox(call.inputs[0], static_cast<uint32_t>(call.ints[0]));
-  float* data = static_cast<float*>(out.data);
+  const TensorView& in = call.inputs[0];
+  int64_t count = 1;
+  for (int axis = 0; axis < in.rank; ++axis) {
+    if (call.ints[0] >> axis & 1) count *= in.shape[axis];
+  }
+  float* out = static_cast<float*>(call.outputs[0].data);
   // 0 / 0 is NaN: the mean of nothing.
-  for (int64_t i = 0; i < out.size; ++i) data[i] /= static_cast<float>(box.collapsed);
+  for (int64_t i = 0; i < call.outputs[0].size; ++i) out[i] /= static_cast<float>(count);
   return Status::ok;
 }
 
-/// Whether `candidate` replaces `best`: it is better, or the first NaN.
-template <bool largest, typename T>
-KINDLING_INLINE bool replaces(T candidate, T best) {
-  if (best != best) return false;
-  return candidate != candidate || (largest ? candidate > best : candidate < best);
-}
-
-template <bool largest, typename T>
-Status argReduceAs(const OpCall& call, const TensorView& view) {
-  const T* x = static_cast<const T*>(view.data);
+template <typename R>
+Status argReduceView(const OpCall& call, const TensorView& view) {
+  const typename R::T* x = static_cast<const typename R::T*>(view.data);
   int32_t* out = static_cast<int32_t*>(call.outputs[0].data);
   const int axis = call.ints[0];
   const int64_t n = axis < 0 ? view.size : view.shape[axis];
+  const int64_t outputs = call.outputs[0].size;
   int64_t inner = 1;
-  if (axis >= 0) {
-    for (int i = axis + 1; i < view.rank; ++i) inner *= view.shape[i];
+  for (int i = axis + 1; axis >= 0 && i < view.rank; ++i) inner *= view.shape[i];
+  if (inner == 1) {
+    parallelFor(outputs, kGrain / n + 1, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) out[i] = argOfRow<R>(x + i * n, n);
+    });
+    return Status::ok;
   }
-  parallelFor(call.outputs[0].size, kGrain / (n > 0 ? n : 1) + 1, 1,
-              [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin; i < end; ++i) {
-                  const T* column = x + i / inner * n * inner + i % inner;
-                  T best = column[0];
-                  int64_t at = 0;
-                  for (int64_t j = 1; j < n; ++j) {
-                    const T candidate = column[j * inner];
-                    if (!replaces<largest>(candidate, best)) continue;
-                    best = candidate;
-                    at = j;
-                  }
-                  out[i] = static_cast<int32_t>(at);
-                }
-              });
+  const int64_t tiles = ceilDivide(inner, kColumns);
+  const int64_t grain = kGrain / (n * least(inner, kColumns)) + 1;
+  parallelFor(outputs / inner * tiles, grain, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t group = i / tiles, column = i % tiles * kColumns;
+      argOfColumns<R>(x + group * n * inner, n, inner, column, least(column + kColumns, inner),
+                      out + group * inner);
+    }
+  });
   return Status::ok;
 }
 
-template <bool largest>
+template <typename Float, typename Int>
 Status argReduce(const OpCall& call) {
   if (call.outputs[0].size == 0) return Status::ok;
   const Contiguous x(call.inputs[0]);
-  if (!x.ok()) return fail(Status::outOfMemory, "argReduce: no scratch memory");
-  return x.view().dtype == DType::float32 ? argReduceAs<largest, float>(call, x.view())
-                                          : argReduceAs<largest, int32_t>(call, x.view());
+  if (!x.ok()) return noMemory("argReduce");
+  return x.view().dtype == DType::float32 ? argReduceView<Float>(call, x.view())
+                                          : argReduceView<Int>(call, x.view());
 }
 
 }  // namespace
@@ -272,8 +286,8 @@ void registerReductions(Kernel* kernels) {
   kernels[static_cast<int>(Op::mean)] = mean;
   kernels[static_cast<int>(Op::max)] = reduceByType<MaxF, MaxI>;
   kernels[static_cast<int>(Op::min)] = reduceByType<MinF, MinI>;
-  kernels[static_cast<int>(Op::argmax)] = argReduce<true>;
-  kernels[static_cast<int>(Op::argmin)] = argReduce<false>;
+  kernels[static_cast<int>(Op::argmax)] = argReduce<MaxF, MaxI>;
+  kernels[static_cast<int>(Op::argmin)] = argReduce<MinF, MinI>;
 }
 
 }  // namespace KINDLING_ISA

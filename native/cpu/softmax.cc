@@ -19,52 +19,62 @@ constexpr int64_t kGrain = 8192;
 
 Status noMemory(const char* op) { return fail(Status::outOfMemory, "%s: no scratch memory", op); }
 
+// Up to 256 elements are added one after the other in each vector lane.
+constexpr int64_t kBlock = 256 * VecF::width;
+
+constexpr int32_t kLaneNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+
+KINDLING_INLINE Mask firstOf(int lanes) { return VecI::load(kLaneNumbers) < VecI::set1(lanes); }
+
 /// The largest element, or NaN if there is one.
-float rowMax(const float* x, int64_t n) {
-  VecF top = VecF::set1(-INFINITY);
-  VecF nan = VecF::zero();
+KINDLING_INLINE float rowMax(const float* x, int64_t n) {
+  const VecF least = VecF::set1(-INFINITY);
+  VecF top = least;
+  Mask nan = least < least;
   int64_t i = 0;
   for (; i + VecF::width <= n; i += VecF::width) {
     const VecF v = VecF::load(x + i);
     top = maxRaw(v, top);
-    nan = nan + (v - v);  // not 0 where v is NaN or infinite
+    nan = nan | v.isNaN();
   }
-  float result = reduceMaxRaw(top);
-  float check = reduceAdd(nan);
-  for (; i < n; ++i) {
-    result = x[i] > result ? x[i] : result;
-    check += x[i] - x[i];
+  if (i < n) {
+    const int lanes = static_cast<int>(n - i);
+    const VecF v = select(firstOf(lanes), VecF::loadPartial(x + i, lanes), least);
+    top = maxRaw(v, top);
+    nan = nan | v.isNaN();
   }
-  if (check == 0) return result;
-  for (i = 0; i < n; ++i) {
-    if (x[i] != x[i]) return x[i];
-  }
-  return result;
+  return nan.bits() ? NAN : reduceMaxRaw(top);
 }
 
 /// The sum of exp(x - shift); stores the powers where `powers` is given.
-float sumOfPowers(const float* x, int64_t n, float shift, float* powers) {
-  const VecF s = VecF::set1(shift);
+template <bool keep>
+KINDLING_INLINE float sumOfPowers(const float* x, int64_t n, VecF shift, float* powers) {
   VecF total = VecF::zero();
   int64_t i = 0;
   for (; i + VecF::width <= n; i += VecF::width) {
-    const VecF e = exp(VecF::load(x + i) - s);
-    if (powers) e.store(powers + i);
+    const VecF e = exp(VecF::load(x + i) - shift);
+    if (keep) e.store(powers + i);
     total = total + e;
   }
   if (i < n) {
     const int lanes = static_cast<int>(n - i);
-    const VecF e = exp(VecF::loadPartial(x + i, lanes) - s);
-    float tail[VecF::width];
-    e.store(tail);
-    float sum = 0;
-    for (int lane = 0; lane < lanes; ++lane) {
-      sum += tail[lane];
-      if (powers) powers[i + lane] = tail[lane];
-    }
-    return reduceAdd(total) + sum;
+    const VecF e = exp(VecF::loadPartial(x + i, lanes) - shift);
+    if (keep) e.storePartial(powers + i, lanes);
+    total = total + select(firstOf(lanes), e, VecF::zero());
   }
   return reduceAdd(total);
+}
+
+template <bool keep>
+KINDLING_INLINE float sumOfPowers(const float* x, int64_t n, float shift, float* powers) {
+  const VecF s = VecF::set1(shift);
+  if (n <= kBlock) return sumOfPowers<keep>(x, n, s, powers);
+  double total = 0;
+  for (int64_t i = 0; i < n; i += kBlock) {
+    const int64_t count = n - i < kBlock ? n - i : kBlock;
+    total += static_cast<double>(sumOfPowers<keep>(x + i, count, s, keep ? powers + i : nullptr));
+  }
+  return static_cast<float>(total);
 }
 
 /// out = f(x) for a row; Map::apply takes and gives a vector.
@@ -81,9 +91,8 @@ KINDLING_INLINE void mapRow(const float* x, const float* y, float* out, int64_t 
   }
 }
 
-/// The sum of f(x, y) over a row.
 template <typename Map>
-KINDLING_INLINE float sumRow(const float* x, const float* y, int64_t n, const Map& map) {
+KINDLING_INLINE float sumBlock(const float* x, const float* y, int64_t n, const Map& map) {
   VecF total = VecF::zero();
   int64_t i = 0;
   for (; i + VecF::width <= n; i += VecF::width) {
@@ -95,6 +104,17 @@ KINDLING_INLINE float sumRow(const float* x, const float* y, int64_t n, const Ma
     total = total + map(VecF::loadPartial(x + i, lanes), VecF::loadPartial(y + i, lanes));
   }
   return reduceAdd(total);
+}
+
+/// The sum of f(x, y) over a row.
+template <typename Map>
+KINDLING_INLINE float sumRow(const float* x, const float* y, int64_t n, const Map& map) {
+  if (n <= kBlock) return sumBlock(x, y, n, map);
+  double total = 0;
+  for (int64_t i = 0; i < n; i += kBlock) {
+    total += static_cast<double>(sumBlock(x + i, y + i, n - i < kBlock ? n - i : kBlock, map));
+  }
+  return static_cast<float>(total);
 }
 
 struct Rows {
@@ -116,7 +136,7 @@ void forRows(const Rows& rows, const Body& body) {
 }
 
 void softmaxRow(const float* x, float* y, int64_t n) {
-  const float total = sumOfPowers(x, n, rowMax(x, n), y);
+  const float total = sumOfPowers<true>(x, n, rowMax(x, n), y);
   const VecF scale = VecF::set1(1.0f / total);
   mapRow(y, y, y, n, [&](VecF v, VecF) { return v * scale; });
 }
@@ -124,7 +144,7 @@ void softmaxRow(const float* x, float* y, int64_t n) {
 void logSoftmaxRow(const float* x, float* y, int64_t n) {
   const float top = rowMax(x, n);
   const VecF shift = VecF::set1(top);
-  const VecF normalizer = VecF::set1(logf(sumOfPowers(x, n, top, nullptr)));
+  const VecF normalizer = VecF::set1(logf(sumOfPowers<false>(x, n, top, nullptr)));
   mapRow(x, x, y, n, [&](VecF v, VecF) { return v - shift - normalizer; });
 }
 
@@ -190,7 +210,7 @@ Status crossEntropy(const OpCall& call) {
   forRows(rows, [&](int64_t row) {
     const float* x = logits.floats() + row * rows.width;
     const float top = rowMax(x, rows.width);
-    const float total = sumOfPowers(x, rows.width, top, nullptr);
+    const float total = sumOfPowers<false>(x, rows.width, top, nullptr);
     loss[row] = logf(total) - (x[label[row * labels.strides[0]]] - top);
   });
   return Status::ok;
@@ -211,7 +231,7 @@ Status crossEntropyBackward(const OpCall& call) {
     const float* x = logits.floats() + row * rows.width;
     float* y = out + row * rows.width;
     const float seed = g[row * grad.strides[0]];
-    const float total = sumOfPowers(x, rows.width, rowMax(x, rows.width), y);
+    const float total = sumOfPowers<true>(x, rows.width, rowMax(x, rows.width), y);
     const VecF scale = VecF::set1(seed / total);
     mapRow(y, y, y, rows.width, [&](VecF v, VecF) { return v * scale; });
     y[label[row * labels.strides[0]]] -= seed;
