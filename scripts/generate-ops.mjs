@@ -1,5 +1,5 @@
 // Writes lib/ops/table.ts from the op table, native/core/ops.def. With --check it only compares.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -13,6 +13,7 @@ function readRows() {
   return [...text.matchAll(/^KINDLING_OP\(([^)]*)\)/gm)].map(([, row]) => {
     const fields = row.split(',').map((field) => field.trim());
     if (fields.length !== 7) throw new Error(`ops.def: expected 7 fields in KINDLING_OP(${row})`);
+    if (!/^[FIB](\|[FIB])*$/.test(fields[6])) throw new Error(`ops.def: expected dtypes in KINDLING_OP(${row})`);
     return fields;
   });
 }
@@ -29,11 +30,10 @@ function hashOf(rows) {
 function render(rows) {
   const codes = rows.map(([name], code) => `  ${name}: ${code},`);
   const infos = rows.map(([name, kind, inputs, outputs, ints, floats, types]) => {
-    const list = types.split('|').map((type) => `'${dtypes[type.trim()]}'`);
+    const list = types.split('|').map((type) => `'${dtypes[type]}'`);
     return `  ${name}: { kind: '${kind}', inputs: ${inputs}, outputs: ${outputs}, ints: ${ints}, floats: ${floats}, dtypes: [${list.join(', ')}] },`;
   });
   return `// Generated from native/core/ops.def by scripts/generate-ops.mjs. Do not edit.
-// prettier-ignore-file
 import type { DType } from '../tensor/dtype';
 
 /** The opcodes. */
@@ -61,21 +61,27 @@ ${infos.join('\n')}
 
 /** Of the rows; the addon has its own, and both must agree. */
 export const opTableHash = ${hashOf(rows)};
-`.replace('// prettier-ignore-file\n', '');
+`;
 }
 
-const text = render(readRows());
-let current = '';
-try {
-  current = readFileSync(target, 'utf8');
-} catch {
-  // Written below.
+function current() {
+  return existsSync(target) ? readFileSync(target, 'utf8') : '';
 }
-if (process.argv.includes('--check')) {
-  if (current !== text) {
+
+/** Writes the table if it differs. */
+export function generateOps() {
+  const text = render(readRows());
+  if (current() !== text) writeFileSync(target, text);
+}
+
+export function isUpToDate() {
+  return current() === render(readRows());
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  if (!process.argv.includes('--check')) generateOps();
+  else if (!isUpToDate()) {
     console.error('lib/ops/table.ts does not match native/core/ops.def: run `node scripts/generate-ops.mjs`');
     process.exit(1);
   }
-} else if (current !== text) {
-  writeFileSync(target, text);
 }

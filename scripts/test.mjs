@@ -1,12 +1,13 @@
 // `npm test`: the C++ tests, then the TypeScript tests, at every instruction set that this CPU has.
 // Arguments go to Jest and leave the C++ tests out: npm test -- autograd
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { nativeTests } from './native-tests.mjs';
 import { root, setup } from './setup.mjs';
+import { requireTools } from './tools.mjs';
 
 const levels = ['scalar', 'avx2', 'avx512'];
 const jestArguments = process.argv.slice(2);
@@ -17,36 +18,43 @@ function highestLevel() {
   return levels.indexOf(find(root).describe().isaDetected);
 }
 
+/** What Jest counted. A suite that cannot be loaded has no failed test of its own, and a crash leaves no report. */
+function countsOf(report, result) {
+  if (!existsSync(report)) {
+    console.log(`Jest ended without a report (${result.signal ?? `exit status ${result.status}`})`);
+    return { passed: 0, failed: 1 };
+  }
+  const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(report, 'utf8'));
+  const failed = numFailedTests + numRuntimeErrorTestSuites;
+  return { passed: numPassedTests, failed: failed === 0 && result.status !== 0 ? 1 : failed };
+}
+
 function runJest(isa) {
   const folder = mkdtempSync(path.join(tmpdir(), 'kindling-test-'));
   const report = path.join(folder, 'report.json');
+  const jest = path.join(root, 'node_modules/jest/bin/jest.js');
+  const args = ['--expose-gc', jest, '--json', `--outputFile=${report}`, ...jestArguments];
   try {
-    const result = spawnSync(
-      process.execPath,
-      [
-        '--expose-gc',
-        path.join(root, 'node_modules/jest/bin/jest.js'),
-        '--json',
-        `--outputFile=${report}`,
-        ...jestArguments,
-      ],
-      { cwd: root, stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, KINDLING_ISA: isa } },
-    );
-    const { numPassedTests, numFailedTests, numFailedTestSuites } = JSON.parse(readFileSync(report, 'utf8'));
-    // A suite that fails to load has no failed tests of its own.
-    const failed = numFailedTests + (numFailedTests === 0 ? numFailedTestSuites : 0);
-    return { passed: numPassedTests, failed: failed === 0 && result.status !== 0 ? 1 : failed };
+    // With --json Jest writes what people read to stderr and the report to stdout as well.
+    const result = spawnSync(process.execPath, args, {
+      cwd: root,
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, KINDLING_ISA: isa },
+    });
+    return countsOf(report, result);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
+requireTools();
 setup();
 const totals = { passed: 0, failed: 0 };
-const add = ({ passed, failed }) => {
+function add({ passed, failed }) {
   totals.passed += passed;
   totals.failed += failed;
-};
+}
+
 if (jestArguments.length === 0) add(nativeTests());
 const highest = highestLevel();
 levels.forEach((isa, i) => {
@@ -54,8 +62,9 @@ levels.forEach((isa, i) => {
     console.log(`TypeScript tests, ${isa}: skipped, this CPU does not support ${isa}`);
     return;
   }
-  console.log(`TypeScript tests, ${isa}`);
-  add(runJest(isa));
+  const counts = runJest(isa);
+  console.log(`TypeScript tests, ${isa}: ${counts.passed} passed, ${counts.failed} failed`);
+  add(counts);
 });
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { DisposedError, GradientError, ShapeError } from '../errors';
-import { native } from '../native';
+import { native, nativeError } from '../native';
 import type { GradNode } from '../autograd/node';
 import { hostArray, type DataOf, type DType } from './dtype';
 import { formatTensor } from './format';
@@ -123,8 +123,9 @@ export class Tensor<D extends DType = 'float32'> {
     this._check('data');
     const source = this._strides === undefined ? this : tensorHooks.contiguous(this);
     const result = hostArray(this.dtype, this.size);
-    native.toHost(source._handle, result);
+    const ok = native.toHost(source._handle, result);
     if (source !== this) source.dispose();
+    if (ok === 0) throw nativeError('data');
     return result;
   }
 

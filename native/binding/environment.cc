@@ -67,4 +67,12 @@ void Environment::sweep() {
   report(live - reportedBytes_);
 }
 
+void Environment::sweepHard() {
+  // More than V8 tolerates without a full collection on any heap size it is configured with.
+  constexpr int64_t kPressure = int64_t{16} << 30;
+  report(kPressure);
+  report(-kPressure);
+  sweep();
+}
+
 }  // namespace kindling

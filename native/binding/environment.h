@@ -43,6 +43,9 @@ class Environment {
   /// last.
   void sweep();
 
+  /// Before giving up for want of memory: lets V8 look for dead tensors now, then sweeps.
+  void sweepHard();
+
  private:
   /// Tells V8 that this much more memory hangs on JavaScript objects.
   void report(int64_t bytes);
@@ -69,7 +72,7 @@ template <typename Create>
 Status retryAfterSweep(Environment& environment, const Create& create) {
   const Status status = create();
   if (status != Status::outOfMemory) return status;
-  environment.sweep();
+  environment.sweepHard();
   return create();
 }
 

@@ -88,6 +88,9 @@ TEST_CASE("softmax of extreme rows") {
       const TestTensor huge = softmax(row(1e30, -1e30));
       CHECK(huge.at(0) == 1);
       CHECK(huge.at(width - 1) == 0);
+      const TestTensor low = softmax(row(-1000, -2000));
+      CHECK(low.at(0) == 1);
+      CHECK(low.at(width - 1) == 0);
       // A masked row: -infinity takes no part.
       const TestTensor masked = softmax(row(2, -kInfinity));
       CHECK(masked.at(0) == 1);
