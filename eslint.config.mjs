@@ -1,7 +1,9 @@
+import js from '@eslint/js';
+import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
-export default tseslint.config(
-  { ignores: ['build/', 'dist/', 'node_modules/', 'prebuilds/'] },
+export default defineConfig(
+  globalIgnores(['build/', 'dist/', 'node_modules/', 'prebuilds/', 'coverage/']),
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked],
@@ -10,6 +12,14 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
       // Shape mathematics is full of small numbers in messages; String() around each is noise.
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+    },
+  },
+  {
+    // What has to run before anything is installed is plain JavaScript.
+    files: ['**/*.{mjs,cjs}'],
+    extends: [js.configs.recommended],
+    languageOptions: {
+      globals: { Buffer: 'readonly', console: 'readonly', module: 'writable', performance: 'readonly', process: 'readonly' },
     },
   },
 );

@@ -86,7 +86,10 @@ const dependenciesStamp = 'node_modules/.kindling-setup';
 
 export function setup() {
   requireNode();
-  whenChanged({ stamp: dependenciesStamp, inputs: ['package-lock.json'], outputs: ['node_modules'] }, installDependencies);
+  whenChanged(
+    { stamp: dependenciesStamp, inputs: ['package-lock.json'], outputs: ['node_modules'] },
+    installDependencies,
+  );
   generateOps();
   whenChanged(
     {

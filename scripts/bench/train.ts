@@ -50,9 +50,7 @@ class Contestant {
 
 function findPython(): string | null {
   const candidates = [process.env.KINDLING_BENCH_PYTHON, 'python3', '/usr/bin/python3'];
-  return (
-    candidates.find((python) => python && spawnSync(python, ['-c', 'import torch, numpy']).status === 0) ?? null
-  );
+  return candidates.find((python) => python && spawnSync(python, ['-c', 'import torch, numpy']).status === 0) ?? null;
 }
 
 function median(values: readonly number[]): number {
