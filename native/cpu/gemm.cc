@@ -1,14 +1,15 @@
 // The matrix product after Goto and BLIS: blocks of k, operands packed where that pays, a tile of
 // the result in registers. gemm_plan.h decides, gemm_pack.h copies, gemm_microkernel.h computes;
-// gemm_dot.h serves the products of a few rows, which need neither packing nor tiles.
+// gemm_dot.h and gemm_stream.h serve products with very few rows, where only memory counts.
 
 #include "cpu/gemm.h"
 
-#include "core/allocator.h"
 #include "cpu/gemm_dot.h"
 #include "cpu/gemm_microkernel.h"
 #include "cpu/gemm_pack.h"
 #include "cpu/gemm_plan.h"
+#include "cpu/gemm_scratch.h"
+#include "cpu/gemm_stream.h"
 #include "cpu/parallel.h"
 
 namespace kindling {
@@ -18,30 +19,12 @@ namespace {
 constexpr int kWidth = GemmVec::width;
 // What one packed operand may take, in floats: beyond it the product is done piece by piece.
 constexpr int64_t kMostPacked = 2 << 20;
-constexpr int64_t kSmallScratch = 8192;  // floats that the stack can hold
 
-/// Memory of one call: a little on the stack, more from the cache of the allocator.
-class Scratch {
- public:
-  Scratch() = default;
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() {
-    if (data_) deallocate(data_, bytes_);
-  }
-
-  /// nullptr where memory ran out. One call per object.
-  float* take(int64_t floats) {
-    if (floats <= kSmallScratch) return small_;
-    bytes_ = static_cast<size_t>(floats) * sizeof(float);
-    data_ = allocate(bytes_);
-    return static_cast<float*>(data_);
-  }
-
- private:
-  alignas(kAlignment) float small_[kSmallScratch];
-  void* data_ = nullptr;
-  size_t bytes_ = 0;
+/// A product in work, and its memory.
+struct Work {
+  const GemmProblem* problem;
+  const GemmPlan* plan;
+  float *packedRows, *packedColumns;
 };
 
 /// One block of k of a product.
@@ -50,15 +33,30 @@ struct Block {
   const GemmPlan* plan;
   int64_t begin, steps;  // of k
   float *packedRows, *packedColumns;
+  int64_t firstPacked;  // the column that packedColumns begins with
   bool accumulate;
   const float* bias;
 };
+
+Block blockOf(const Work& work, int64_t index) {
+  const int64_t k = work.problem->k, blocks = work.plan->kBlocks;
+  Block block = {
+      work.problem, work.plan, index * k / blocks, 0, work.packedRows, work.packedColumns, 0,
+      true,         nullptr};
+  block.steps = (index + 1) * k / blocks - block.begin;
+  if (index == 0) {
+    block.accumulate = work.problem->accumulate;
+    block.bias = work.problem->bias;
+  }
+  return block;
+}
 
 int64_t packedRowFloats(const GemmProblem& problem, const GemmPlan& plan) {
   return plan.packRows ? problem.rowCount * plan.kBlock : 0;
 }
 
 int64_t packedColumnFloats(const GemmPlan& plan) {
+  if (plan.packInParts) return plan.rowParts * plan.columnParts * groupFloats(plan);
   return plan.packColumns ? plan.vectors * kWidth * plan.kBlock : 0;
 }
 
@@ -73,14 +71,25 @@ void packRowTiles(const Block& block, int64_t begin, int64_t end) {
 }
 
 void packPanels(const Block& block, int64_t begin, int64_t end) {
+  const GemmProblem& problem = *block.problem;
   const int64_t width = block.plan->panelVectors * kWidth;
   const int64_t allColumns = block.plan->vectors * kWidth;
+  GemmOperand from = problem.columns;
+  if (from.across == 1 && block.plan->panelVectors == 2) {
+    const int64_t whole = least(end, problem.columnCount / width) - begin;
+    if (whole > 0) {
+      from.data = problem.columns.at(begin * width, block.begin);
+      packPlainPanels(block.packedColumns + (begin * width - block.firstPacked) * block.steps, from,
+                      whole, block.steps);
+      begin += whole;
+    }
+  }
   for (int64_t panel = begin; panel < end; ++panel) {
     const int64_t column = panel * width;
-    GemmOperand from = block.problem->columns;
-    from.data = from.at(column, block.begin);
-    packPanel(block.packedColumns + column * block.steps, least(width, allColumns - column), from,
-              least(width, block.problem->columnCount - column), block.steps);
+    from.data = problem.columns.at(column, block.begin);
+    packPanel(block.packedColumns + (column - block.firstPacked) * block.steps,
+              least(width, allColumns - column), from, least(width, problem.columnCount - column),
+              block.steps);
   }
 }
 
@@ -91,9 +100,7 @@ struct TileKernels {
   TileKernel kernels[2][2];
 };
 
-TileKernels chooseKernels(const Block& block) {
-  const GemmProblem& problem = *block.problem;
-  const GemmPlan& plan = *block.plan;
+TileKernels chooseKernels(const GemmProblem& problem, const GemmPlan& plan) {
   const bool unit = plan.packRows || problem.rows.across == 1;
   const int lastVectors = static_cast<int>(plan.vectors - (plan.panels - 1) * plan.panelVectors);
   const bool partial = problem.columnCount % kWidth != 0;
@@ -107,8 +114,8 @@ TileKernels chooseKernels(const Block& block) {
   return chosen;
 }
 
-void computeTile(const Block& block, const TileKernel kernel, TileCall* call, int64_t row,
-                 int64_t rows, int64_t column) {
+void computeTile(const Block& block, TileKernel kernel, TileCall* call, int64_t row, int64_t rows,
+                 int64_t column) {
   const GemmProblem& problem = *block.problem;
   if (!problem.transposed) {
     call->c = problem.c + row * problem.ldc + column;
@@ -146,7 +153,7 @@ void setRows(const Block& block, int64_t row, int64_t rows, TileCall* call) {
 void setColumns(const Block& block, int64_t column, bool last, TileCall* call) {
   const GemmPlan& plan = *block.plan;
   if (plan.packColumns) {
-    call->columns = block.packedColumns + column * block.steps;
+    call->columns = block.packedColumns + (column - block.firstPacked) * block.steps;
     call->columnStep = last ? plan.vectors * kWidth - column : plan.panelVectors * kWidth;
   } else {
     const GemmOperand& from = block.problem->columns;
@@ -161,37 +168,44 @@ struct TileRange {
   int64_t firstTile, endTile, firstPanel, endPanel;
 };
 
-/// Tile by tile, so that the rows of one stay in the L1 cache while the panels go by.
+/// Tile by tile, so that the rows of one stay in the L1 cache while the panels go by; or panel by
+/// panel, where all rows stay.
 void computeTiles(const Block& block, const TileKernels& kernels, const TileRange& range) {
   const GemmPlan& plan = *block.plan;
+  const int64_t tiles = range.endTile - range.firstTile;
+  const int64_t panels = range.endPanel - range.firstPanel;
+  const int64_t outer = plan.panelsOutside ? panels : tiles;
+  const int64_t inner = plan.panelsOutside ? tiles : panels;
   TileCall call;
   call.k = block.steps;
-  for (int64_t tile = range.firstTile; tile < range.endTile; ++tile) {
-    const int64_t row = rowOfTile(plan, tile), rows = rowOfTile(plan, tile + 1) - row;
-    const TileKernel* choice = kernels.kernels[rows - kernels.smallRows];
-    setRows(block, row, rows, &call);
-    for (int64_t panel = range.firstPanel; panel < range.endPanel; ++panel) {
+  for (int64_t i = 0; i < outer; ++i) {
+    for (int64_t j = 0; j < inner; ++j) {
+      const int64_t tile = range.firstTile + (plan.panelsOutside ? j : i);
+      const int64_t panel = range.firstPanel + (plan.panelsOutside ? i : j);
+      const int64_t row = rowOfTile(plan, tile), rows = rowOfTile(plan, tile + 1) - row;
       const int64_t column = panel * plan.panelVectors * kWidth;
       const bool last = panel == plan.panels - 1;
+      setRows(block, row, rows, &call);
       setColumns(block, column, last, &call);
-      computeTile(block, choice[last], &call, row, rows, column);
+      computeTile(block, kernels.kernels[rows - kernels.smallRows][last], &call, row, rows, column);
     }
   }
 }
 
-void computePart(const Block& block, const TileKernels& kernels, int64_t part) {
+void computePart(Block block, const TileKernels& kernels, int64_t part) {
   const GemmPlan& plan = *block.plan;
   const int64_t rowPart = part / plan.columnParts, columnPart = part % plan.columnParts;
   TileRange range = {rowPart * plan.rowTiles / plan.rowParts,
                      (rowPart + 1) * plan.rowTiles / plan.rowParts, 0, 0};
-  // As many panels at a time as fill half the L2 cache.
-  const int64_t panelBytes = plan.panelVectors * kWidth * block.steps * int64_t{sizeof(float)};
-  const int64_t fitting = panelBytes > 0 ? cacheSizes().l2 / 2 / panelBytes : plan.panels;
-  const int64_t group = fitting > 1 ? fitting : 1;
   const int64_t endPanel = panelOfPart(plan, columnPart + 1);
+  if (plan.packInParts) block.packedColumns += part * groupFloats(plan);
   for (int64_t panel = panelOfPart(plan, columnPart); panel < endPanel; panel = range.endPanel) {
     range.firstPanel = panel;
-    range.endPanel = least(panel + group, endPanel);
+    range.endPanel = least(panel + plan.groupPanels, endPanel);
+    if (plan.packInParts) {
+      block.firstPacked = panel * plan.panelVectors * kWidth;
+      packPanels(block, panel, range.endPanel);
+    }
     computeTiles(block, kernels, range);
   }
 }
@@ -199,7 +213,7 @@ void computePart(const Block& block, const TileKernels& kernels, int64_t part) {
 void packBlock(const Block& block) {
   const GemmPlan& plan = *block.plan;
   const int64_t tiles = plan.packRows ? plan.rowTiles : 0;
-  const int64_t panels = plan.packColumns ? plan.panels : 0;
+  const int64_t panels = plan.packColumns && !plan.packInParts ? plan.panels : 0;
   if (tiles + panels == 0) return;
   const int64_t floats = packedRowFloats(*block.problem, plan) + packedColumnFloats(plan);
   const int64_t parts = plan.rowParts * plan.columnParts;
@@ -215,21 +229,17 @@ void packBlock(const Block& block) {
   });
 }
 
-void computeBlock(const Block& block) {
-  const TileKernels kernels = chooseKernels(block);
-  const int64_t parts = block.plan->rowParts * block.plan->columnParts;
-  if (parts == 1) return computePart(block, kernels, 0);
-  struct Context {
-    const Block* block;
-    const TileKernels* kernels;
-  } context = {&block, &kernels};
+/// Computes the blocks [begin, end) of k: all parts of the result, each through all blocks.
+void computeBlocks(const Work& work, const TileKernels& kernels, int64_t begin, int64_t end) {
+  const auto computeAll = [&](int64_t part) {
+    for (int64_t i = begin; i < end; ++i) computePart(blockOf(work, i), kernels, part);
+  };
+  const int64_t parts = work.plan->rowParts * work.plan->columnParts;
+  if (parts == 1) return computeAll(0);
   parallelParts(
       static_cast<int>(parts),
-      [](void* opaque, int part) {
-        const Context& c = *static_cast<const Context*>(opaque);
-        computePart(*c.block, *c.kernels, part);
-      },
-      &context);
+      [](void* opaque, int part) { (*static_cast<decltype(computeAll)*>(opaque))(part); },
+      const_cast<void*>(static_cast<const void*>(&computeAll)));
 }
 
 bool multiplyPiece(const GemmProblem& problem, int threads) {
@@ -238,22 +248,20 @@ bool multiplyPiece(const GemmProblem& problem, int threads) {
   Scratch scratch;
   float* packed = scratch.take(rowFloats + packedColumnFloats(plan));
   if (!packed) return false;
-  for (int64_t part = 0; part < plan.kBlocks; ++part) {
-    const int64_t begin = part * problem.k / plan.kBlocks;
-    const int64_t steps = (part + 1) * problem.k / plan.kBlocks - begin;
-    Block block = {&problem, &plan, begin, steps, packed, packed + rowFloats, true, nullptr};
-    if (part == 0) {
-      block.accumulate = problem.accumulate;
-      block.bias = problem.bias;
-    }
-    packBlock(block);
-    computeBlock(block);
+  const Work work = {&problem, &plan, packed, packed + rowFloats};
+  const TileKernels kernels = chooseKernels(problem, plan);
+  // Blocks whose parts share packed memory are done one after the other.
+  const bool shared = plan.packRows || (plan.packColumns && !plan.packInParts);
+  const int64_t together = shared ? 1 : plan.kBlocks;
+  for (int64_t i = 0; i < plan.kBlocks; i += together) {
+    packBlock(blockOf(work, i));
+    computeBlocks(work, kernels, i, i + together);
   }
   return true;
 }
 
 /// Cuts what is too large to be packed whole.
-bool multiply(const GemmProblem& problem, int threads) {
+bool multiplyInPieces(const GemmProblem& problem, int threads) {
   constexpr int64_t kMost = kMostPacked / kBlockSteps;
   for (int64_t column = 0; column < problem.columnCount; column += kMost) {
     for (int64_t row = 0; row < problem.rowCount; row += kMost) {
@@ -272,9 +280,33 @@ bool multiply(const GemmProblem& problem, int threads) {
 
 void multiplyDots(const DotProblem& problem) {
   const int64_t costOfOne = problem.few * vectorsOf(problem.k) + 1;
-  const int64_t grain = ceilDivide(kParallelCost / 3, costOfOne);
+  const int64_t grain = ceilDivide(kParallelCost / 2, costOfOne);
   parallelFor(problem.many, grain, 8,
               [&](int64_t begin, int64_t end) { dotRange(problem, begin, end); });
+}
+
+/// Whether the product is one for gemm_stream.h.
+bool streams(const GemmProblem& p) {
+  const int64_t cStep = p.transposed ? p.ldc : 1;
+  return p.rowCount <= 2 && p.columns.across == 1 && (cStep == 1 || p.columnCount == 1);
+}
+
+void multiplyStream(const GemmProblem& p) {
+  const int64_t cStride = p.transposed ? 1 : p.ldc;
+  const StreamProblem stream = {
+      p.rowCount,     p.columnCount,   p.k, p.rows.data, p.rows.across, p.rows.along,
+      p.columns.data, p.columns.along, p.c, cStride};
+  const int64_t grain = ceilDivide(kParallelCost / 2, p.k + 1) * kWidth;
+  parallelFor(p.columnCount, grain, kWidth, [&](int64_t begin, int64_t end) {
+    for (int64_t i = 0; i < p.rowCount; ++i) {
+      for (int64_t j = begin; j < end; ++j) {
+        const float bias = p.bias ? p.bias[p.transposed ? i : j] : 0.0f;
+        float* to = p.c + i * cStride + j;
+        *to = p.accumulate ? *to + bias : bias;
+      }
+    }
+    streamRange(stream, begin, end);
+  });
 }
 
 DotProblem makeDots(const GemmProblem& p, int64_t biasStride) {
@@ -287,6 +319,12 @@ DotProblem makeDots(const GemmProblem& p, int64_t biasStride) {
           p.c,           1,          p.ldc, p.bias,         biasStride, 0,           p.accumulate};
 }
 
+bool multiply(const GemmProblem& problem) {
+  if (!streams(problem)) return multiplyInPieces(problem, numThreads());
+  multiplyStream(problem);
+  return true;
+}
+
 bool multiplyWithStridedBias(const GemmProblem& problem, int64_t count, int64_t stride) {
   Scratch scratch;
   float* bias = scratch.take(count);
@@ -294,7 +332,7 @@ bool multiplyWithStridedBias(const GemmProblem& problem, int64_t count, int64_t 
   for (int64_t i = 0; i < count; ++i) bias[i] = problem.bias[i * stride];
   GemmProblem same = problem;
   same.bias = bias;
-  return multiply(same, numThreads());
+  return multiply(same);
 }
 
 }  // namespace
@@ -330,7 +368,7 @@ bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t
   if (epilogue.bias && epilogue.biasStride != 1) {
     return multiplyWithStridedBias(chosen, n, epilogue.biasStride);
   }
-  return multiply(chosen, numThreads());
+  return multiply(chosen);
 }
 
 }  // namespace KINDLING_ISA

@@ -31,8 +31,9 @@ inline void packEdge(float* to, int64_t toStep, const float* from, int64_t acros
   for (int j = 0; j < steps; ++j) storeFirst(block[j], to + j * toStep, stored);
 }
 
-/// to[p * toStep + i] = from[i * across + p * along] for `count` (at most the vector's width) values
-/// of i and k of p. `stored` (at least count) lanes are written; those beyond count are zero.
+/// to[p * toStep + i] = from[i * across + p * along] for `count` (at most the vector's width)
+/// values of i and k of p. `stored` (at least count) lanes are written; those beyond count are
+/// zero.
 inline void packLanes(float* to, int64_t toStep, const float* from, int64_t across, int64_t along,
                       int count, int stored, int64_t k) {
   constexpr int kWidth = GemmVec::width;
@@ -65,19 +66,31 @@ inline void packLanes(float* to, int64_t toStep, const float* from, int64_t acro
 inline void packPanel(float* to, int64_t toStep, const GemmOperand& from, int64_t columns,
                       int64_t k) {
   constexpr int kWidth = GemmVec::width;
-  if (from.across == 1 && columns == 2 * kWidth) {
-    for (int64_t p = 0; p < k; ++p) {
-      const float* row = from.data + p * from.along;
-      const GemmVec first = GemmVec::load(row), second = GemmVec::load(row + kWidth);
-      first.store(to + p * toStep);
-      second.store(to + p * toStep + kWidth);
-    }
-    return;
-  }
   for (int64_t j = 0; j < columns; j += kWidth) {
     const int count = columns - j < kWidth ? static_cast<int>(columns - j) : kWidth;
     packLanes(to + j, toStep, from.data + j * from.across, from.across, from.along, count, kWidth,
               k);
+  }
+}
+
+/// Packs `panels` whole panels of two vectors whose columns lie side by side. A few panels at a
+/// time share a row, so that memory is read in longer runs.
+inline void packPlainPanels(float* to, const GemmOperand& from, int64_t panels, int64_t k) {
+  constexpr int64_t kWidth = GemmVec::width, kPanel = 2 * kWidth;
+  constexpr int64_t kGroup = 512 / kPanel;
+  for (int64_t first = 0; first < panels; first += kGroup) {
+    const int64_t group = panels - first < kGroup ? panels - first : kGroup;
+    for (int64_t p = 0; p < k; ++p) {
+      const float* row = from.data + first * kPanel + p * from.along;
+      float* packed = to + first * kPanel * k + p * kPanel;
+      for (int64_t q = 0; q < group; ++q) {
+        const GemmVec x = GemmVec::load(row), y = GemmVec::load(row + kWidth);
+        x.store(packed);
+        y.store(packed + kWidth);
+        row += kPanel;
+        packed += kPanel * k;
+      }
+    }
   }
 }
 

@@ -25,7 +25,7 @@ struct GemmProblem {
 };
 
 struct GemmPlan {
-  int64_t rowTiles;      // the first `largerTiles` have one row more than tileRows
+  int64_t rowTiles;  // the first `largerTiles` have one row more than tileRows
   int64_t tileRows, largerTiles;
   int64_t vectors;       // of one step of k over all columns
   int64_t panelVectors;  // of one tile
@@ -33,22 +33,30 @@ struct GemmPlan {
   int64_t kBlocks, kBlock;  // kBlock: the most steps of k done at once
   bool packRows, packColumns;
   int64_t rowParts, columnParts;  // the grid of parts
+  int64_t groupPanels;            // that one part has in the L2 cache at a time
+  bool packInParts;               // a part packs its own panels, group by group
+  bool panelsOutside;             // the order within a part: panel by panel, or tile by tile
 };
 
 // Costs are counted in multiply-adds of one vector, as the CPU does one after another.
 #if KINDLING_ISA_LEVEL == 2
-constexpr double kTransposeCost = 0.35;  // of one element
-constexpr int kLatency = 4;              // independent chains that keep the unit busy
+constexpr double kTransposeCost = 0.35;   // of one element
+constexpr int64_t kBlockSteps = 384;      // of k, so that a tile's rows stay in the L1 cache
+constexpr int kLatency = 4;               // independent chains that keep the units busy
+constexpr int64_t kParallelCost = 16000;  // less is not worth waking a thread
 #elif KINDLING_ISA_LEVEL == 1
 constexpr double kTransposeCost = 0.6;
+constexpr int64_t kBlockSteps = 256;
 constexpr int kLatency = 8;
+constexpr int64_t kParallelCost = 32000;
 #else
 constexpr double kTransposeCost = 1.0;
+constexpr int64_t kBlockSteps = 256;
 constexpr int kLatency = 4;
+constexpr int64_t kParallelCost = 16000;
 #endif
-constexpr int64_t kParallelCost = 24000;  // less is not worth waking a thread
-constexpr int64_t kPartCost = 400000;     // more parts than threads where each has at least this
-constexpr int64_t kBlockSteps = 384;      // of k, so that a tile's rows stay in the L1 cache
+constexpr int64_t kStreamSteps = 64;   // of k, where every vector is used just once
+constexpr int64_t kPartCost = 400000;  // more parts than threads where each has at least this
 
 KINDLING_INLINE int64_t ceilDivide(int64_t x, int64_t y) { return (x + y - 1) / y; }
 KINDLING_INLINE int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
@@ -80,7 +88,7 @@ inline double dotCost(int64_t few, int64_t many, int64_t k) {
 }
 
 /// Rows whose distance is a multiple of this fall on the same few sets of the L1 cache.
-KINDLING_INLINE bool collides(int64_t stride) { return stride != 0 && stride % 512 == 0; }
+KINDLING_INLINE bool collides(int64_t stride) { return stride != 0 && stride % 1024 == 0; }
 
 KINDLING_INLINE int64_t rowOfTile(const GemmPlan& plan, int64_t tile) {
   return tile * plan.tileRows + least(tile, plan.largerTiles);
@@ -91,8 +99,9 @@ KINDLING_INLINE int64_t panelOfPart(const GemmPlan& plan, int64_t part) {
   return part * plan.panels / plan.columnParts;
 }
 
-/// Chooses the grid in which the largest part is smallest.
-inline void splitPlan(const GemmProblem& problem, int64_t parts, GemmPlan* plan) {
+/// Chooses the grid of that many parts in which the largest part is smallest; false if there is
+/// none.
+inline bool splitInto(const GemmProblem& problem, int64_t parts, GemmPlan* plan) {
   const int64_t leastTiles = plan->rowTiles;
   double best = 0;
   for (int64_t rowParts = 1; rowParts <= parts; ++rowParts) {
@@ -110,21 +119,67 @@ inline void splitPlan(const GemmProblem& problem, int64_t parts, GemmPlan* plan)
     plan->columnParts = columnParts;
     plan->rowTiles = least(problem.rowCount, ceilDivide(leastTiles, rowParts) * rowParts);
   }
+  return best != 0;
 }
 
-/// Packing pays where an operand is read often, or badly laid out.
+inline void splitPlan(const GemmProblem& problem, int threads, GemmPlan* plan) {
+  plan->rowParts = plan->columnParts = 1;
+  const double cost = updateCost(problem.rowCount, problem.columnCount, problem.k);
+  if (threads == 1 || cost < static_cast<double>(kParallelCost)) return;
+  const int64_t most = static_cast<int64_t>(2 * cost / static_cast<double>(kParallelCost));
+  const bool finer = cost / threads >= 4.0 * kPartCost;
+  int64_t parts = least(most, finer ? 4 * threads : threads);
+  while (!splitInto(problem, parts, plan)) --parts;
+}
+
+/// Packing pays where an operand is read often from beyond the L1 cache, or is badly laid out.
 inline void decidePacking(const GemmProblem& problem, GemmPlan* plan) {
   const GemmOperand &rows = problem.rows, &columns = problem.columns;
+  const int64_t half = cacheSizes().l1 / 2 / int64_t{sizeof(float)};
   const bool longRun = problem.k >= 64;
-  plan->packRows = plan->panels >= 8 && longRun;
-  if (!plan->packRows && plan->panels > 1 && longRun) {
-    plan->packRows =
-        rows.along == 1 ? collides(rows.across) : rows.across != 1 || collides(rows.along);
+  // With short runs the result is most of the traffic: it is then written row by row.
+  const bool rowsStay = longRun && problem.rowCount * problem.k <= half;
+  const bool panelStays = plan->panelVectors * GemmVec::width * problem.k <= half;
+  plan->panelsOutside = rowsStay;
+  plan->packRows = plan->panels >= 8 && longRun && !rowsStay;
+  if (!plan->packRows && plan->panels > 1 && longRun && rows.along != 1) {
+    plan->packRows = rows.across != 1 || collides(rows.along);
   }
   plan->packColumns = columns.across != 1;
   if (!plan->packColumns && plan->rowTiles > 1) {
-    plan->packColumns = collides(columns.along) || (plan->rowTiles >= 5 && longRun);
+    const bool staysInOrder = rowsStay && panelStays;
+    plan->packColumns =
+        collides(columns.along) || (plan->rowTiles >= 5 && longRun && !staysInOrder);
   }
+}
+
+/// What one group of panels takes when packed.
+KINDLING_INLINE int64_t groupFloats(const GemmPlan& plan) {
+  return plan.groupPanels * plan.panelVectors * GemmVec::width * plan.kBlock;
+}
+
+inline void chooseBlocks(const GemmProblem& problem, GemmPlan* plan) {
+  int64_t most = kBlockSteps;
+  const int64_t bytesOfStep = plan->vectors * GemmVec::width * int64_t{sizeof(float)};
+  if (!plan->packRows && !plan->packColumns && plan->rowTiles == 1) {
+    // Short runs along k, so that the vectors are read in about the order of memory.
+    if (plan->panels > 1) most = kStreamSteps;
+  } else if (!plan->packRows && bytesOfStep * problem.k <= cacheSizes().l2 / 2) {
+    most = problem.k;
+  }
+  plan->kBlocks = most > 0 ? (problem.k + most / 2) / most : 1;
+  if (plan->kBlocks < 1) plan->kBlocks = 1;
+  plan->kBlock = ceilDivide(problem.k, plan->kBlocks);
+  const int64_t panelBytes =
+      plan->panelVectors * GemmVec::width * plan->kBlock * int64_t{sizeof(float)};
+  const int64_t fitting = panelBytes > 0 ? cacheSizes().l2 / 2 / panelBytes : plan->panels;
+  plan->groupPanels = least(fitting > 1 ? fitting : 1, ceilDivide(plan->panels, plan->columnParts));
+  // To pack a panel anew in every part costs less than to fetch it from another core's cache.
+  constexpr int64_t kRowsWorthPacking = 24, kMostFloats = 8 << 20;
+  const int64_t floats = plan->rowParts * plan->columnParts * groupFloats(*plan);
+  const bool worth = problem.rowCount / plan->rowParts >= kRowsWorthPacking;
+  plan->packInParts =
+      plan->packColumns && (plan->rowParts == 1 || (worth && floats <= kMostFloats));
 }
 
 inline GemmPlan makePlan(const GemmProblem& problem, int threads) {
@@ -134,19 +189,15 @@ inline GemmPlan makePlan(const GemmProblem& problem, int threads) {
   plan.panelVectors = least(plan.vectors, wide ? kWideVectors : kTileVectors);
   plan.panels = ceilDivide(plan.vectors, plan.panelVectors);
   plan.rowTiles = ceilDivide(problem.rowCount, kTileRows);
-  plan.rowParts = plan.columnParts = 1;
   decidePacking(problem, &plan);
-  const double cost = updateCost(problem.rowCount, problem.columnCount, problem.k);
-  if (threads > 1 && cost >= 2.0 * kParallelCost / 3) {
-    const int64_t most = static_cast<int64_t>(cost / (kParallelCost / 3));
-    const int64_t finer = cost / threads >= 4.0 * kPartCost ? 4 * threads : threads;
-    splitPlan(problem, least(most, finer), &plan);
+  if (!plan.packRows && problem.rows.along == 1 && collides(problem.rows.across)) {
+    // Each row takes a way of the same few sets of the L1 cache: no more rows than ways.
+    plan.rowTiles = ceilDivide(problem.rowCount, least(kTileRows, 7));
   }
+  splitPlan(problem, threads, &plan);
   plan.tileRows = problem.rowCount / plan.rowTiles;
   plan.largerTiles = problem.rowCount % plan.rowTiles;
-  plan.kBlocks = (problem.k + kBlockSteps / 2) / kBlockSteps;
-  if (plan.kBlocks < 1) plan.kBlocks = 1;
-  plan.kBlock = ceilDivide(problem.k, plan.kBlocks);
+  chooseBlocks(problem, &plan);
   return plan;
 }
 

@@ -95,8 +95,8 @@ KINDLING_INLINE void reduceAdd4(const VecF* x, float* sums) {
   _mm_storeu_ps(sums, reduceAdd4(x[0].v, x[1].v, x[2].v, x[3].v));
 }
 
-/// Transposes a square from memory to memory: to[j * toStep + i] = from[i * across + j]. Halves of rows
-/// are brought together by loads, which leaves fewer shuffles than transposeSquare needs.
+/// Transposes a square from memory to memory: to[j * toStep + i] = from[i * across + j]. Halves of
+/// rows are brought together by loads, which leaves fewer shuffles than transposeSquare needs.
 KINDLING_INLINE void transposeSquareOf(float* to, int64_t toStep, const float* from,
                                        int64_t across) {
 #pragma GCC unroll 2

@@ -14,7 +14,7 @@ namespace KINDLING_ISA {
 namespace {
 
 // Below two of these a second thread does not pay.
-constexpr int64_t kGrain = 8192;
+constexpr int64_t kGrain = 16384;
 
 float* floatsOf(const TensorView& view) { return static_cast<float*>(view.data); }
 

@@ -4,15 +4,14 @@
 #include <cmath>
 #include <cstdint>
 
+#include "cpu/lanes.h"
 #include "cpu/vec.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-constexpr int32_t kLaneNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-/// Lanes of vectors combined halves onto halves.
+/// The lanes of a vector, halves combined with halves.
 template <typename R>
 KINDLING_INLINE typename R::T combineLanes(typename R::V x) {
   typename R::T lanes[R::V::width];
@@ -118,8 +117,7 @@ KINDLING_INLINE typename R::T reduceBlock(const typename R::T* x, int64_t n) {
   for (; i + width <= n; i += width) a = R::combine(a, V::load(x + i));
   if (i < n) {
     const int rest = static_cast<int>(n - i);
-    const Mask inside = VecI::load(kLaneNumbers) < VecI::set1(rest);
-    a = R::combine(a, select(inside, V::loadPartial(x + i, rest), identity));
+    a = R::combine(a, select(lanesBelow(rest), V::loadPartial(x + i, rest), identity));
   }
   return R::acrossLanes(a);
 }

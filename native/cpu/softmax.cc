@@ -6,6 +6,7 @@
 
 #include "core/status.h"
 #include "cpu/kernel_table.h"
+#include "cpu/lanes.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/vec_math.h"
@@ -22,28 +23,17 @@ Status noMemory(const char* op) { return fail(Status::outOfMemory, "%s: no scrat
 // Up to 256 elements are added one after the other in each vector lane.
 constexpr int64_t kBlock = 256 * VecF::width;
 
-constexpr int32_t kLaneNumbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-
-KINDLING_INLINE Mask firstOf(int lanes) { return VecI::load(kLaneNumbers) < VecI::set1(lanes); }
-
-/// The largest element, or NaN if there is one.
+/// The largest element. NaN is passed over: it comes back in the sum of the powers.
 KINDLING_INLINE float rowMax(const float* x, int64_t n) {
   const VecF least = VecF::set1(-INFINITY);
   VecF top = least;
-  Mask nan = least < least;
   int64_t i = 0;
-  for (; i + VecF::width <= n; i += VecF::width) {
-    const VecF v = VecF::load(x + i);
-    top = maxRaw(v, top);
-    nan = nan | v.isNaN();
-  }
+  for (; i + VecF::width <= n; i += VecF::width) top = maxRaw(VecF::load(x + i), top);
   if (i < n) {
     const int lanes = static_cast<int>(n - i);
-    const VecF v = select(firstOf(lanes), VecF::loadPartial(x + i, lanes), least);
-    top = maxRaw(v, top);
-    nan = nan | v.isNaN();
+    top = maxRaw(select(lanesBelow(lanes), VecF::loadPartial(x + i, lanes), least), top);
   }
-  return nan.bits() ? NAN : reduceMaxRaw(top);
+  return reduceMaxRaw(top);
 }
 
 /// The sum of exp(x - shift); stores the powers where `powers` is given.
@@ -60,7 +50,7 @@ KINDLING_INLINE float sumOfPowers(const float* x, int64_t n, VecF shift, float* 
     const int lanes = static_cast<int>(n - i);
     const VecF e = exp(VecF::loadPartial(x + i, lanes) - shift);
     if (keep) e.storePartial(powers + i, lanes);
-    total = total + select(firstOf(lanes), e, VecF::zero());
+    total = total + select(lanesBelow(lanes), e, VecF::zero());
   }
   return reduceAdd(total);
 }
