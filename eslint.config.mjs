@@ -19,7 +19,13 @@ export default defineConfig(
     files: ['**/*.{mjs,cjs}'],
     extends: [js.configs.recommended],
     languageOptions: {
-      globals: { Buffer: 'readonly', console: 'readonly', module: 'writable', performance: 'readonly', process: 'readonly' },
+      globals: {
+        Buffer: 'readonly',
+        console: 'readonly',
+        module: 'writable',
+        performance: 'readonly',
+        process: 'readonly',
+      },
     },
   },
 );

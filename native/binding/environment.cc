@@ -41,8 +41,8 @@ void Environment::report(int64_t bytes) {
 void Environment::sweep() {
   napi_handle_scope scope;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
-  // V8 answers growth with a collection of its own, sooner or later; what it found dead is freed here.
-  // One report for many tensors, because a report costs tens of microseconds.
+  // V8 answers growth with a collection of its own, sooner or later; what it found dead is freed
+  // here. One report for many tensors, because a report costs tens of microseconds.
   report(newBytes_);
   int64_t live = 0;
   size_t tracked = 0;

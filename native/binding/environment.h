@@ -56,7 +56,7 @@ class Environment {
 
   napi_env env_;
   TensorTable tensors_;
-  OpCall call_;  // reused, so that a call does not clear it
+  OpCall call_;                        // reused, so that a call does not clear it
   double unset_[kScratchLength] = {};  // until setScratch()
   double* scratch_ = unset_;
   napi_ref scratchArray_ = nullptr;

@@ -1,6 +1,6 @@
 #pragma once
-// The caching allocator of the CPU backend. Blocks are 64-byte aligned, come in size classes and are
-// kept for reuse, because a fresh page costs more than the arithmetic of a small op.
+// The caching allocator of the CPU backend. Blocks are 64-byte aligned, come in size classes and
+// are kept for reuse, because a fresh page costs more than the arithmetic of a small op.
 // Thread-safe; shared by all environments (worker_threads) of the process.
 
 #include <cstddef>
@@ -14,14 +14,14 @@ struct MemoryStats {
   uint64_t allocatedBytes;      // in use, in size-class bytes
   uint64_t peakAllocatedBytes;  // since start or resetPeak()
   uint64_t cachedBytes;         // free, kept for reuse
-  uint64_t reservedBytes;       // taken from the operating system: in use + cached + slab remainders
-  uint64_t limitBytes;          // 0: no limit
-  uint64_t allocations;         // calls of allocate() that succeeded
-  uint64_t cacheHits;           // of these, served from the cache
+  uint64_t reservedBytes;  // taken from the operating system: in use + cached + slab remainders
+  uint64_t limitBytes;     // 0: no limit
+  uint64_t allocations;    // calls of allocate() that succeeded
+  uint64_t cacheHits;      // of these, served from the cache
 };
 
-/// nullptr when the operating system refuses, or when `reservedBytes` would pass the limit even after
-/// the cache was given back. Zero bytes give a valid, distinct block. Contents are undefined.
+/// nullptr when the operating system refuses, or when `reservedBytes` would pass the limit even
+/// after the cache was given back. Zero bytes give a valid, distinct block. Contents are undefined.
 void* allocate(size_t bytes);
 
 /// `bytes` is what allocate() was asked for.

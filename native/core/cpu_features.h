@@ -17,10 +17,12 @@ const char* isaProblem();
 
 const char* isaName(Isa isa);
 
-/// Physical cores this process may run on (affinity and SMT siblings taken into account), at least 1.
+/// Physical cores this process may run on (affinity and SMT siblings taken into account), at
+/// least 1.
 int physicalCores();
 
-/// Data cache sizes in bytes of one core, from the operating system; sensible defaults when unknown.
+/// Data cache sizes in bytes of one core, from the operating system; sensible defaults when
+/// unknown.
 struct CacheSizes {
   long l1, l2, l3;
 };

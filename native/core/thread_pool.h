@@ -9,13 +9,14 @@ namespace kindling {
 
 using PartFunction = void (*)(void* context, int part);
 
-/// Runs function(context, part) for every part in [0, parts) and returns when all are done. Parts are
-/// claimed dynamically: a worker that is slow to wake costs nothing, the caller does its part. When
-/// another thread (a worker_thread) is using the pool, or from inside a part, the parts run in order
-/// on the calling thread.
+/// Runs function(context, part) for every part in [0, parts) and returns when all are done. Parts
+/// are claimed dynamically: a worker that is slow to wake costs nothing, the caller does its part.
+/// When another thread (a worker_thread) is using the pool, or from inside a part, the parts run in
+/// order on the calling thread.
 void parallelParts(int parts, PartFunction function, void* context);
 
-/// Threads that take part, the caller included. Default: KINDLING_NUM_THREADS, else physicalCores().
+/// Threads that take part, the caller included. Default: KINDLING_NUM_THREADS, else
+/// physicalCores().
 int numThreads();
 
 /// 1 to 256; takes effect for the next job.

@@ -24,11 +24,13 @@ class Contestant {
   ) {}
 
   static async start(command: string, args: readonly string[]): Promise<Contestant> {
-    // This variable makes old OpenBLAS builds choose slower kernels than they would.
-    const { OPENBLAS_CORETYPE: _core, OPENBLAS_L2_SIZE: _l2, ...rest } = process.env;
+    const env: NodeJS.ProcessEnv = { ...process.env };
+    // These make old OpenBLAS builds choose slower kernels than they would.
+    delete env.OPENBLAS_CORETYPE;
+    delete env.OPENBLAS_L2_SIZE;
     // Keeping freed memory in the process spares PyTorch the page faults of every step.
     const tuned = { MALLOC_TRIM_THRESHOLD_: '1000000000', MALLOC_MMAP_THRESHOLD_: '1000000000' };
-    const child = spawn(command, args, { env: { ...rest, ...tuned }, stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(command, args, { env: { ...env, ...tuned }, stdio: ['pipe', 'pipe', 'inherit'] });
     const input: Interface = createInterface({ input: child.stdout });
     const lines = input[Symbol.asyncIterator]();
     const { value } = (await lines.next()) as { value: string | undefined };

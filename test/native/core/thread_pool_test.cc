@@ -103,8 +103,8 @@ TEST_CASE("nested jobs run on the calling thread") {
       4,
       [](void* context, int) {
         parallelParts(
-            4,
-            [](void* inner, int) { static_cast<std::atomic<int>*>(inner)->fetch_add(1); }, context);
+            4, [](void* inner, int) { static_cast<std::atomic<int>*>(inner)->fetch_add(1); },
+            context);
       },
       &count);
   CHECK(count.load() == 16);

@@ -71,8 +71,8 @@ TEST_CASE("products") {
   CHECK_FALSE(accepted(Record(Op::matmul, {floats({2, 3}), floats({4, 4})}, {floats({2, 4})})));
   CHECK_FALSE(accepted(Record(Op::matmul, {floats({2, 3}), floats({3, 4})}, {floats({2, 5})})));
   CHECK_FALSE(accepted(Record(Op::matmul, {floats({3}), floats({3})}, {floats({})})));
-  CHECK_FALSE(
-      accepted(Record(Op::linear, {floats({2, 3}), floats({4, 3}), floats({3})}, {floats({2, 4})})));
+  CHECK_FALSE(accepted(
+      Record(Op::linear, {floats({2, 3}), floats({4, 3}), floats({3})}, {floats({2, 4})})));
 }
 
 TEST_CASE("indices and slices") {
