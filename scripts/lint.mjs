@@ -25,11 +25,12 @@ if (fix) generateOps();
 report('op table', isUpToDate());
 setup();
 
+// ESLint's fixes are formatted by Prettier after it.
 const checks = [
   ['clang-format', 'clang-format/index.js', fix ? ['-i'] : ['--dry-run', '-Werror'], nativeSources()],
-  ['prettier', 'prettier/bin/prettier.cjs', [fix ? '--write' : '--check', '--log-level', 'warn'], ['.']],
   ['types', 'typescript/bin/tsc', ['-p', 'tsconfig.json'], []],
   ['eslint', 'eslint/bin/eslint.js', fix ? ['--fix'] : [], ['.']],
+  ['prettier', 'prettier/bin/prettier.cjs', [fix ? '--write' : '--check', '--log-level', 'warn'], ['.']],
 ];
 for (const [name, program, options, files] of checks) {
   const args = [path.join(root, 'node_modules', program), ...options, ...files];

@@ -64,7 +64,7 @@ const tensors = fc
   .map(([shape, kind]) => {
     if (kind === 'view') return k.ones([2, ...shape]).transpose(0, shape.length);
     if (kind === 'grad') return k.ones(shape, { requiresGrad: true });
-    const x: k.AnyTensor = k.full(shape, 1, { dtype: kind === 'disposed' ? 'float32' : (kind) });
+    const x: k.AnyTensor = k.full(shape, 1, { dtype: kind === 'disposed' ? 'float32' : kind });
     if (kind === 'disposed') x.dispose();
     return x;
   });
