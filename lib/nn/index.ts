@@ -1,4 +1,5 @@
 /** Layers, losses and the Module they are made of. */
 export * as functional from './functional';
+export type { Initialization } from './init';
 export * from './layers';
 export * from './module';

@@ -7,20 +7,23 @@ import { flatten as flattenOp } from '../ops/views';
 import type { Generator } from '../tensor/generator';
 import { checkInteger, formatShape } from '../tensor/shape';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { uniformFanIn } from './init';
+import { initializeDense, type Initialization } from './init';
 import { Module, parameter } from './module';
 
 /** Options of {@link Linear}. */
 export interface LinearOptions {
   /** Add a bias. Default true. */
   bias?: boolean;
+  /** Initial values; default `'pytorch'`. `'keras'` is what Keras's Dense starts with. */
+  init?: Initialization;
   /** Where the initial values come from; default: the generator that `manualSeed` sets. */
   generator?: Generator;
 }
 
 /**
  * A fully connected layer, `x · weightᵀ + bias`, as PyTorch's `nn.Linear`: weight
- * [outFeatures, inFeatures] and bias [outFeatures], uniform in ±1/√inFeatures at first.
+ * [outFeatures, inFeatures] and bias [outFeatures], uniform in ±1/√inFeatures at first unless
+ * {@link LinearOptions.init} says otherwise.
  */
 export class Linear extends Module {
   weight: Tensor;
@@ -38,8 +41,14 @@ export class Linear extends Module {
     super();
     checkInteger('linear', 'inFeatures', inFeatures, 0, 2 ** 31 - 1);
     checkInteger('linear', 'outFeatures', outFeatures, 0, 2 ** 31 - 1);
-    this.weight = parameter(uniformFanIn([outFeatures, inFeatures], inFeatures, options.generator));
-    this.bias = options.bias === false ? null : parameter(uniformFanIn([outFeatures], inFeatures, options.generator));
+    const { weight, bias } = initializeDense(options.init ?? 'pytorch', inFeatures, outFeatures, options.generator);
+    this.weight = parameter(weight);
+    if (options.bias === false) {
+      bias.dispose();
+      this.bias = null;
+    } else {
+      this.bias = parameter(bias);
+    }
   }
 
   /** @param x float32 [..., inFeatures]; @returns [..., outFeatures] */

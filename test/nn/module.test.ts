@@ -81,6 +81,15 @@ describe('layers', () => {
     expect(weights()).toEqual(weights());
   });
 
+  test('linear starts as Keras does where asked', () => {
+    const { weight, bias } = nn.linear(100, 50, { init: 'keras', generator: new Generator(2) });
+    const bound = Math.sqrt(6 / 150);
+    expect(weight.abs().max().item()).toBeLessThanOrEqual(bound);
+    expect(Math.abs(weight.square().mean().item() / (bound ** 2 / 3) - 1)).toBeLessThan(0.1);
+    expect(bias?.abs().max().item()).toBe(0);
+    expect(() => nn.linear(1, 1, { init: 'lecun' as 'keras' })).toThrow(/unknown init lecun; known are pytorch, keras/);
+  });
+
   test('linear names what it expected and got', () => {
     expect(() => nn.linear(4, 2).forward(zeros([3, 5]))).toThrow(
       /linear\(4, 2\): expected an input of shape \[\.\.\., 4\], got \[3,5\]/,
