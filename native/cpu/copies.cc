@@ -2,6 +2,7 @@
 
 #include "cpu/elementwise_ops.h"
 #include "cpu/kernel_table.h"
+#include "cpu/scratch.h"
 #include "cpu/strided_copy.h"
 
 namespace kindling {
@@ -14,8 +15,35 @@ Status copy(const OpCall& call) {
   return Status::ok;
 }
 
+/// The addresses that a view's elements lie between.
+struct Extent {
+  const char* first;
+  const char* last;
+
+  explicit Extent(const TensorView& view) {
+    const int64_t bytes = view.dtype == DType::boolean ? 1 : 4;
+    first = static_cast<const char*>(view.data);
+    last = first + bytes - 1;
+    for (int axis = 0; axis < view.rank; ++axis) {
+      const int64_t reach = (view.shape[axis] - 1) * view.strides[axis] * bytes;
+      (reach < 0 ? first : last) += reach;
+    }
+  }
+  bool overlaps(const Extent& other) const { return first <= other.last && other.first <= last; }
+};
+
 Status assign(const OpCall& call) {
-  copyStrided(call.inputs[0], call.inputs[1]);
+  const TensorView& target = call.inputs[0];
+  const TensorView& source = call.inputs[1];
+  if (target.size == 0) return Status::ok;
+  if (!Extent(target).overlaps(Extent(source))) {
+    copyStrided(target, source);
+    return Status::ok;
+  }
+  // A transposed view of the target itself, say: read all before anything is written.
+  const Contiguous copied = Contiguous::copyOf(source);
+  if (!copied.ok()) return fail(Status::outOfMemory, "assign: no scratch memory");
+  copyStrided(target, copied.view());
   return Status::ok;
 }
 

@@ -37,9 +37,19 @@ class Scratch {
 /// A view as a row-major one: itself, or a copy that lives as long as this object.
 class Contiguous {
  public:
-  explicit Contiguous(const TensorView& view)
-      : scratch_(view.contiguous ? 0 : static_cast<size_t>(view.size) * 4), view_(view) {
-    if (view.contiguous || !scratch_.ok()) return;
+  explicit Contiguous(const TensorView& view) : Contiguous(view, !view.contiguous) {}
+
+  /// Always a copy, whatever the layout.
+  static Contiguous copyOf(const TensorView& view) { return Contiguous(view, true); }
+
+  bool ok() const { return scratch_.ok(); }
+  const TensorView& view() const { return view_; }
+  const float* floats() const { return static_cast<const float*>(view_.data); }
+
+ private:
+  Contiguous(const TensorView& view, bool copies)
+      : scratch_(copies ? static_cast<size_t>(view.size) * 4 : 0), view_(view) {
+    if (!copies || !scratch_.ok()) return;
     view_.data = scratch_.as<void>();
     int64_t stride = 1;
     for (int axis = view.rank - 1; axis >= 0; --axis) {
@@ -50,11 +60,6 @@ class Contiguous {
     copyStrided(view_, view);
   }
 
-  bool ok() const { return scratch_.ok(); }
-  const TensorView& view() const { return view_; }
-  const float* floats() const { return static_cast<const float*>(view_.data); }
-
- private:
   Scratch scratch_;
   TensorView view_;
 };

@@ -306,8 +306,8 @@ KINDLING_INLINE VecF sqrt(VecF a) { return {sqrtf(a.v)}; }
 /// To the nearest integer, ties to even.
 KINDLING_INLINE VecF roundEven(VecF a) { return {rintf(a.v)}; }
 /// mask ? a : b
-KINDLING_INLINE VecF select(Mask m, VecF a, VecF b) { return m.m ? a : b; }
-KINDLING_INLINE VecI select(Mask m, VecI a, VecI b) { return m.m ? a : b; }
+KINDLING_INLINE VecF select(Mask m, VecF a, VecF b) { return {m.m ? a.v : b.v}; }
+KINDLING_INLINE VecI select(Mask m, VecI a, VecI b) { return {m.m ? a.v : b.v}; }
 KINDLING_INLINE VecI bitsOf(VecF a) {
   VecI r;
   memcpy(&r.v, &a.v, 4);

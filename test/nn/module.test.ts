@@ -39,6 +39,13 @@ describe('Module', () => {
     expect(b.forward(x).item()).toBe(a.forward(x).item());
   });
 
+  test('a state dict may be made of views of the parameters themselves', () => {
+    const model = nn.linear(64, 64, { bias: false });
+    const expected = model.weight.T.toArray();
+    model.loadStateDict({ weight: model.weight.detach().T });
+    expect(model.weight.toArray()).toEqual(expected);
+  });
+
   test('a state dict that does not fit changes nothing', () => {
     const model = nn.linear(2, 2);
     const before = model.weight.toArray();
