@@ -1,3 +1,4 @@
+import '../symbols';
 import { ShapeError } from '../errors';
 import { assign } from '../ops/update';
 import { keep } from '../tensor/scope';

@@ -1,3 +1,4 @@
+import '../symbols';
 import { inspect } from 'node:util';
 import { DisposedError, GradientError, ShapeError } from '../errors';
 import { native, nativeError } from '../native';
