@@ -101,20 +101,18 @@ export function checkGradients(
 ): void {
   checkFirstOrder(name, fn, inputs, options);
   if (!options.secondOrder) return;
-  // The gradient with a fixed seed is itself a function of the inputs, which may be checked the same way.
+  // The gradient of a scalar is itself a function of the inputs, which may be checked the same way.
   inputs.forEach((_, i) => {
     const derivative = (...args: Tensor[]): Tensor => {
       const connected = args.map((arg) =>
         arg.requiresGrad ? arg : tensor(arg.dataSync(), { shape: arg.shape, requiresGrad: true }),
       );
       return withGrad(true, () => {
+        // Squared, so that the seed of the rule depends on the inputs too, also where `fn` is linear.
         const output = fn(...connected);
         if (!output.requiresGrad) return connected[i].mul(0);
-        const w = Float32Array.from(weights(output.size, 7));
-        return gradients(output, [connected[i]], {
-          createGraph: true,
-          gradient: tensor(w, { shape: output.shape }),
-        })[0];
+        const w = tensor(Float32Array.from(weights(output.size, 7)), { shape: output.shape });
+        return gradients(output.square().mul(w).sum(), [connected[i]], { createGraph: true })[0];
       });
     };
     checkFirstOrder(`${name}, gradient of input ${String(i)}`, derivative, inputs, options);
