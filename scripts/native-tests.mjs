@@ -6,8 +6,17 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
+/** No build or run takes nearly so long; what hangs must fail. */
+const maxMs = 20 * 60_000;
+
 function run(command, args, env = {}) {
-  return spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28, env: { ...process.env, ...env } });
+  return spawnSync(command, args, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    timeout: maxMs,
+    env: { ...process.env, ...env },
+  });
 }
 
 function must(title, result) {

@@ -1,5 +1,6 @@
 #include "core/allocator.h"
 
+#include <pthread.h>
 #include <sys/mman.h>
 
 #include <array>
@@ -118,6 +119,9 @@ class Allocator {
     return stats_;
   }
 
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
   void resetPeak() {
     const std::lock_guard<std::mutex> lock(mutex_);
     stats_.peakAllocatedBytes = stats_.allocatedBytes;
@@ -184,9 +188,17 @@ class Allocator {
   MemoryStats stats_{};
 };
 
+Allocator& allocator();
+
 Allocator& allocator() {
   // Never destroyed: tensors of static storage duration may outlive any order of destruction.
-  static Allocator& shared = *new Allocator;
+  static Allocator& shared = []() -> Allocator& {
+    Allocator& created = *new Allocator;
+    // A child forked while another thread allocates must not inherit a lock that nobody will open.
+    pthread_atfork([] { allocator().lock(); }, [] { allocator().unlock(); },
+                   [] { allocator().unlock(); });
+    return created;
+  }();
   return shared;
 }
 

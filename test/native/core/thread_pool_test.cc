@@ -159,8 +159,11 @@ TEST_CASE("stopped threads start again") {
   CHECK(everyPartOnce(6));
 }
 
-#if !defined(__SANITIZE_THREAD__)  // the thread sanitizer does not follow threads into a fork
 TEST_CASE("a forked child has a working pool") {
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  // A lock of the sanitizer's own allocator may be held by a worker at the moment of the fork.
+  MESSAGE("skipped: the sanitizers do not support threads in a forked child");
+#else
   const ThreadsGuard guard;
   setNumThreads(3);
   REQUIRE(everyPartOnce(6));
@@ -176,8 +179,8 @@ TEST_CASE("a forked child has a working pool") {
   CHECK(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 0);
   CHECK(everyPartOnce(6));
-}
 #endif
+}
 
 TEST_SUITE_END();
 
