@@ -20,7 +20,7 @@ namespace {
 
 constexpr int kMaxThreads = 256;
 constexpr int kMaxParts = 0xffff;
-// A worker that finds no job for this many pauses (about 50 us) goes to sleep.
+// A worker that finds no job for this many pauses (some tens of microseconds) goes to sleep.
 constexpr int kSpins = 2000;
 // The caller waits for the last part this long before it lets other threads have the core.
 constexpr int kSpinsBeforeYield = 10000;
