@@ -104,14 +104,13 @@ export function parseIdx(bytes: Uint8Array, name = 'idx data'): IdxArray {
       `${name}: ${what}: ${type.dtype} [${shape.join(',')}] needs ${dataBytes} bytes of data, got ${got}`,
     );
   }
-  const copy = plain.slice(start);
-  const element = Buffer.from(copy.buffer, copy.byteOffset, copy.byteLength);
+  // A copy of its own: the caller's bytes stay as they are, and the elements are aligned.
+  const own = new ArrayBuffer(dataBytes);
+  const element = Buffer.from(own);
+  element.set(plain.subarray(start));
   if (type.bytes === 2) element.swap16();
   else if (type.bytes === 4) element.swap32();
   else if (type.bytes === 8) element.swap64();
-  // A slice of a Buffer may lie in a shared pool at any offset.
-  const own = new ArrayBuffer(dataBytes);
-  new Uint8Array(own).set(copy);
   return { shape, dtype: type.dtype, data: type.view(own) };
 }
 

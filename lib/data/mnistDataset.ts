@@ -13,7 +13,10 @@ export interface MnistOptions {
 }
 
 function toDataset({ images, labels }: { images: IdxArray; labels: IdxArray }): TensorDataset {
-  const pixels = Float32Array.from(images.data, (value) => value / 255);
+  const bytes = images.data;
+  const pixels = new Float32Array(bytes.length);
+  // Not Float32Array.from, which takes seconds for the training set.
+  for (let i = 0; i < bytes.length; i++) pixels[i] = bytes[i] / 255;
   return new TensorDataset(tensor(pixels, { shape: images.shape }), tensor(labels.data, { dtype: 'int32' }));
 }
 

@@ -43,6 +43,13 @@ describe('parseIdx', () => {
     expect(Array.from(array.data)).toEqual(expected);
   });
 
+  test('leaves the bytes it was given alone', () => {
+    const bytes = idx(0x0b, [2], [1, 2, 3, 4]);
+    const before = Buffer.from(bytes);
+    parseIdx(bytes);
+    expect(bytes.equals(before)).toBe(true);
+  });
+
   test('shapes, empty and scalar ones too', () => {
     expect(parseIdx(idx(8, [2, 3], [1, 2, 3, 4, 5, 6])).shape).toEqual([2, 3]);
     expect(parseIdx(idx(8, [0, 28], [])).data).toHaveLength(0);
