@@ -68,6 +68,7 @@ export function nativeTests({ sanitize = '', filter = '', jobs = 2 } = {}) {
       process.stderr.write(result.stderr);
       if (Number(failed) === 0) totals.failed++;
     }
+    for (const [reason] of result.stdout.matchAll(/skipped: .*/g)) console.log(`${label}: ${reason}`);
     console.log(`${label}: ${passed} passed, ${failed} failed`);
     if (sanitize === 'thread') break;
   }
