@@ -27,6 +27,12 @@ enum class OpKind : int32_t {
   linear,
   crossEntropy,
   crossEntropyBackward,
+  gather,
+  scatter,
+  scan,
+  sort,
+  searchSorted,
+  nonzero,
   inplace,
 };
 
