@@ -4,7 +4,8 @@
  */
 export * from './errors';
 export * from './runtime';
-export { Tensor, isTensor, type AnyTensor, type BackwardOptions, type NestedArray } from './tensor/tensor';
+export { Tensor, isTensor } from './tensor/tensor';
+export type { AnyTensor, BackwardOptions, NestedArray, SparseGrad } from './tensor/tensor';
 export type { DataOf, DType, FloatDType, FloatOf, Promoted } from './tensor/dtype';
 export type { Shape } from './tensor/shape';
 export { keep, tidy } from './tensor/scope';

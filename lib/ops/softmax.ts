@@ -32,8 +32,8 @@ export function softmax(x: AnyTensor, axis = -1): Tensor {
   });
 }
 
-/** y·(g - Σ g·y) */
-function softmaxBackward(grad: Tensor, y: Tensor): Tensor {
+/** @internal y·(g - Σ g·y) */
+export function softmaxBackward(grad: Tensor, y: Tensor): Tensor {
   const out = run('softmaxBackward', [grad, y], y.shape, y.dtype);
   if (isRecording(grad, y)) {
     record('softmaxBackward', out, [grad, y], [grad, y], (second, { saved, needs }) => {

@@ -94,10 +94,12 @@ export const Op = {
   logSoftmaxBackward: 87,
   crossEntropy: 88,
   crossEntropyBackward: 89,
-  sgdStep: 90,
-  adamStep: 91,
-  rmspropStep: 92,
-  assign: 93,
+  normalize: 90,
+  normalizeBackward: 91,
+  sgdStep: 92,
+  adamStep: 93,
+  rmspropStep: 94,
+  assign: 95,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -204,6 +206,8 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
   logSoftmaxBackward: { kind: 'binarySame', inputs: 2, outputs: 1, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
   crossEntropy: { kind: 'crossEntropy', inputs: 2, outputs: 1, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
   crossEntropyBackward: { kind: 'crossEntropyBackward', inputs: 3, outputs: 1, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
+  normalize: { kind: 'normalize', inputs: 1, outputs: 3, ints: 1, floats: 1, dtypes: ['float32', 'float64'] },
+  normalizeBackward: { kind: 'normalizeBackward', inputs: 3, outputs: 1, ints: 1, floats: 1, dtypes: ['float32', 'float64'] },
   sgdStep: { kind: 'inplace', inputs: 3, outputs: 0, ints: 2, floats: 4, dtypes: ['float32'] },
   adamStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 2, floats: 5, dtypes: ['float32'] },
   rmspropStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 0, floats: 5, dtypes: ['float32'] },
@@ -211,4 +215,4 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
 };
 
 /** Of the rows; the addon has its own, and both must agree. */
-export const opTableHash = 928371964;
+export const opTableHash = 2324991468;

@@ -33,6 +33,8 @@ enum class OpKind : int32_t {
   sort,
   searchSorted,
   nonzero,
+  normalize,
+  normalizeBackward,
   inplace,
 };
 

@@ -184,6 +184,22 @@ Status checkCrossEntropy(const OpCall& call) {
              : broken(call, "wrong output shape");
 }
 
+Status checkNormalize(const OpCall& call) {
+  const TensorView& x = call.inputs[0];
+  const TensorView& out = call.outputs[0];
+  if (x.rank != 3 || !sameShape(x, out) || x.dtype != out.dtype) return broken(call, "wrong shape");
+  const auto perGroup = [&](const TensorView& view) { return isVector(view, x.dtype, x.shape[1]); };
+  if (call.op == Op::normalize) {
+    return perGroup(call.outputs[1]) && perGroup(call.outputs[2])
+               ? Status::ok
+               : broken(call, "wrong shape of the statistics");
+  }
+  if (!sameShape(call.inputs[1], x) || call.inputs[1].dtype != x.dtype) {
+    return broken(call, "the gradient does not fit");
+  }
+  return perGroup(call.inputs[2]) ? Status::ok : broken(call, "wrong shape of the statistics");
+}
+
 /// In-place kernels need dense operands of one shape; `assign` takes any strides on both sides.
 Status checkInplace(const OpCall& call) {
   const TensorView& target = call.inputs[0];
@@ -268,6 +284,9 @@ Status checkShapes(const OpCall& call) {
       return checkSearchSorted(call);
     case OpKind::nonzero:
       return checkNonzero(call);
+    case OpKind::normalize:
+    case OpKind::normalizeBackward:
+      return checkNormalize(call);
     case OpKind::inplace:
       return checkInplace(call);
   }

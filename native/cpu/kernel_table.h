@@ -48,6 +48,7 @@ void registerIndexing(Kernel* kernels);
 void registerReductions(Kernel* kernels);
 void registerMatmul(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
+void registerNormalization(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
 
 }  // namespace KINDLING_ISA
