@@ -26,10 +26,10 @@ function disposed(op: string, inputs: readonly AnyTensor[], i: number): never {
 }
 
 /** Describes a new tensor, its dtype and shape, at an output's place in the shared array. */
-export function writeOutput(shape: Shape, dtype: DType): void {
-  scratch[Scratch.outputs] = dtypeCode[dtype];
-  scratch[Scratch.outputs + 1] = shape.length;
-  for (let axis = 0; axis < shape.length; axis++) scratch[Scratch.outputs + 2 + axis] = shape[axis];
+export function writeOutput(shape: Shape, dtype: DType, place: number = Scratch.outputs): void {
+  scratch[place] = dtypeCode[dtype];
+  scratch[place + 1] = shape.length;
+  for (let axis = 0; axis < shape.length; axis++) scratch[place + 2 + axis] = shape[axis];
 }
 
 /** Registers a new tensor with the current scope, or finishes what the native call began. */
@@ -61,6 +61,30 @@ export function run<D extends DType>(
   writeOutput(shape, dtype);
   const tensor = new Tensor(shape, dtype);
   return finish(op, tensor, native.run(owner(tensor)));
+}
+
+/** A tensor that a native call is to create. */
+export interface OutputSpec {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+/** {@link run} for an operation with several outputs. */
+export function runMany(
+  op: OpName,
+  inputs: readonly AnyTensor[],
+  outputs: readonly OutputSpec[],
+  ints: readonly number[] = none,
+  floats: readonly number[] = none,
+): AnyTensor[] {
+  writeCall(op, inputs, ints, floats);
+  outputs.forEach(({ shape, dtype }, i) => {
+    writeOutput(shape, dtype, Scratch.outputs + i * Scratch.outputSize);
+  });
+  const tensors: AnyTensor[] = outputs.map(({ shape, dtype }) => new Tensor(shape, dtype));
+  if (native.run(...tensors.map(owner)) === 0) throw nativeError(op);
+  const handles = tensors.map((_, i) => scratch[Scratch.inputs + i]);
+  return tensors.map((tensor, i) => finish(op, tensor, handles[i]));
 }
 
 /** Runs an operation that updates its first input, and for some ops its state, in place. */

@@ -58,10 +58,11 @@ export const Op = {
   logSoftmaxBackward: 51,
   crossEntropy: 52,
   crossEntropyBackward: 53,
-  sgdStep: 54,
-  adamStep: 55,
-  rmspropStep: 56,
-  assign: 57,
+  ctcLoss: 54,
+  sgdStep: 55,
+  adamStep: 56,
+  rmspropStep: 57,
+  assign: 58,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -132,6 +133,7 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
   logSoftmaxBackward: { kind: 'binarySame', inputs: 2, outputs: 1, ints: 0, floats: 0, dtypes: ['float32'] },
   crossEntropy: { kind: 'crossEntropy', inputs: 2, outputs: 1, ints: 0, floats: 0, dtypes: ['float32'] },
   crossEntropyBackward: { kind: 'crossEntropyBackward', inputs: 3, outputs: 1, ints: 0, floats: 0, dtypes: ['float32'] },
+  ctcLoss: { kind: 'ctcLoss', inputs: 4, outputs: 2, ints: 2, floats: 0, dtypes: ['float32'] },
   sgdStep: { kind: 'inplace', inputs: 3, outputs: 0, ints: 2, floats: 4, dtypes: ['float32'] },
   adamStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 2, floats: 5, dtypes: ['float32'] },
   rmspropStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 0, floats: 5, dtypes: ['float32'] },
@@ -139,4 +141,4 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
 };
 
 /** Of the rows; the addon has its own, and both must agree. */
-export const opTableHash = 406126860;
+export const opTableHash = 1287631938;

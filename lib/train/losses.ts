@@ -1,4 +1,4 @@
-import { crossEntropy, mseLoss } from '../ops/softmax';
+import { crossEntropy, mseLoss } from '../ops/losses';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 
 /** A scalar to minimize: the mean over the batch. */

@@ -26,6 +26,7 @@ enum class OpKind : int32_t {
   linear,
   crossEntropy,
   crossEntropyBackward,
+  ctcLoss,
   inplace,
 };
 

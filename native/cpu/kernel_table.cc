@@ -15,6 +15,7 @@ void fillKernels(Kernel* kernels) {
   registerReductions(kernels);
   registerMatmul(kernels);
   registerSoftmax(kernels);
+  registerCtc(kernels);
   registerOptimizers(kernels);
 }
 

@@ -14,6 +14,7 @@ void registerIndexing(Kernel* kernels);
 void registerReductions(Kernel* kernels);
 void registerMatmul(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
+void registerCtc(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
 
 }  // namespace KINDLING_ISA
