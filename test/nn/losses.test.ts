@@ -1,5 +1,17 @@
 /** What the operator table does not show of the losses: extreme inputs, modules, memory, CTC by brute force. */
-import { gradients, keep, logSoftmax, memoryStats, nn, tensor, tidy, zeros, type Tensor } from '../../lib';
+import {
+  gradients,
+  keep,
+  logSoftmax,
+  memoryStats,
+  nn,
+  numThreads,
+  setNumThreads,
+  tensor,
+  tidy,
+  zeros,
+  type Tensor,
+} from '../../lib';
 
 const F = nn.functional;
 const labels = (...values: number[]): Tensor<'int32'> => tensor(Int32Array.from(values));
@@ -211,11 +223,25 @@ describe('ctcLoss', () => {
 
   test('does not depend on the number of threads, nor on the other samples', () => {
     const { x, y, inputs, lengths } = batch(200, 8, 30, 40);
-    const together = F.ctcLoss(logSoftmax(x), y, inputs, lengths, { reduction: 'none' }).dataSync();
-    together.forEach((value, n) => {
-      const alone = F.ctcLoss(logSoftmax(x.slice(null, [n, n + 1])), y.slice([n, n + 1]), [inputs[n]], [lengths[n]], {
-        reduction: 'none',
-      });
+    const compute = (): Float32Array[] => {
+      const losses = F.ctcLoss(logSoftmax(x), y, inputs, lengths, { reduction: 'none' });
+      return [losses.dataSync(), gradients(losses.sum(), [x])[0].dataSync()];
+    };
+    const threads = numThreads();
+    const [values, slopes] = compute();
+    try {
+      for (const count of [1, 2, 3, 8]) {
+        setNumThreads(count);
+        const [otherValues, otherSlopes] = compute();
+        expect(otherValues).toEqual(values);
+        expect(otherSlopes).toEqual(slopes);
+      }
+    } finally {
+      setNumThreads(threads);
+    }
+    values.forEach((value, n) => {
+      const own = [x.slice(null, [n, n + 1]), y.slice([n, n + 1])] as const;
+      const alone = F.ctcLoss(logSoftmax(own[0]), own[1], [inputs[n]], [lengths[n]], { reduction: 'none' });
       expect(alone.item()).toBe(value);
     });
   });
