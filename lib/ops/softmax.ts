@@ -21,7 +21,7 @@ function alongLast(op: string, x: AnyTensor, axis: number, apply: (x: Tensor) =>
 /** e^x normalized to the sum 1 along `axis` (default the last). Shifted by the maximum, so it never overflows. */
 export function softmax(x: AnyTensor, axis = -1): Tensor {
   return alongLast('softmax', x, axis, (input) => {
-    const y = run('softmax', [input], input.shape, 'float32');
+    const y = run('softmax', [input], input.shape, input.dtype);
     if (isRecording(input)) {
       record('softmax', y, [input], [y], (grad, { saved }) => [softmaxBackward(grad, saved[0] as Tensor)]);
     }
@@ -31,7 +31,7 @@ export function softmax(x: AnyTensor, axis = -1): Tensor {
 
 /** y·(g - Σ g·y) */
 function softmaxBackward(grad: Tensor, y: Tensor): Tensor {
-  const out = run('softmaxBackward', [grad, y], y.shape, 'float32');
+  const out = run('softmaxBackward', [grad, y], y.shape, y.dtype);
   if (isRecording(grad, y)) {
     record('softmaxBackward', out, [grad, y], [grad, y], (second, { saved, needs }) => {
       const [g, s] = saved as Tensor[];
@@ -49,7 +49,7 @@ function softmaxBackward(grad: Tensor, y: Tensor): Tensor {
 /** The logarithm of {@link softmax}, computed as x - log Σ e^x. */
 export function logSoftmax(x: AnyTensor, axis = -1): Tensor {
   return alongLast('logSoftmax', x, axis, (input) => {
-    const y = run('logSoftmax', [input], input.shape, 'float32');
+    const y = run('logSoftmax', [input], input.shape, input.dtype);
     if (isRecording(input)) {
       record('logSoftmax', y, [input], [y], (grad, { saved }) => [logSoftmaxBackward(grad, saved[0] as Tensor)]);
     }
@@ -59,7 +59,7 @@ export function logSoftmax(x: AnyTensor, axis = -1): Tensor {
 
 /** g - e^y·Σ g */
 function logSoftmaxBackward(grad: Tensor, y: Tensor): Tensor {
-  const out = run('logSoftmaxBackward', [grad, y], y.shape, 'float32');
+  const out = run('logSoftmaxBackward', [grad, y], y.shape, y.dtype);
   if (isRecording(grad, y)) {
     record('logSoftmaxBackward', out, [grad, y], [grad, y], (second, { saved, needs }) => {
       const [g, logits] = saved as Tensor[];

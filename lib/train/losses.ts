@@ -15,7 +15,7 @@ interface NamedLoss {
 
 const losses: Readonly<Record<LossName, NamedLoss>> = {
   sparseCategoricalCrossentropy: {
-    fn: (output, target) => crossEntropy(output, target as Tensor<'int32'>),
+    fn: (output, target) => crossEntropy(output, target),
     onLogits: true,
   },
   meanSquaredError: { fn: (output, target) => mseLoss(output, target), onLogits: false },

@@ -83,21 +83,22 @@ KINDLING_INLINE T minusInfinity() {
 }
 
 /// log(e^a + e^b + e^c); -infinity where all of them are.
-template <typename V, typename T>
+template <class V>
 KINDLING_INLINE V logAdd(V a, V b, V c) {
   // A finite floor: the difference of two infinities would be NaN.
-  const V top = maxRaw(maxRaw(a, b), maxRaw(c, V::set1(std::numeric_limits<T>::lowest())));
+  const V top =
+      maxRaw(maxRaw(a, b), maxRaw(c, V::set1(std::numeric_limits<typename V::Scalar>::lowest())));
   return top + log(exp(a - top) + exp(b - top) + exp(c - top));
 }
 
-template <typename V, typename T>
-KINDLING_INLINE V loadSome(const T* from, int lanes) {
+template <class V>
+KINDLING_INLINE V loadSome(const typename V::Scalar* from, int lanes) {
   return lanes == V::width ? V::load(from) : V::loadPartial(from, lanes);
 }
 
 /// to[i] = f(i, lanes) for whole vectors, then for what is left.
-template <typename V, typename T, typename Body>
-KINDLING_INLINE void fillRow(T* to, int64_t n, const Body& f) {
+template <class V, typename Body>
+KINDLING_INLINE void fillRow(typename V::Scalar* to, int64_t n, const Body& f) {
   int64_t i = 0;
   for (; i + V::width <= n; i += V::width) f(i, V::width).store(to + i);
   if (i < n) {
@@ -114,8 +115,10 @@ KINDLING_INLINE T rowMax(const T* x, int64_t n) {
   return top > minusInfinity<T>() && top < std::numeric_limits<T>::infinity() ? top : T(0);
 }
 
-template <typename V, typename T>
+template <class V>
 class Sample {
+  using T = typename V::Scalar;
+
  public:
   Sample(const Problem& problem, const Workspace<T>& workspace, int64_t sample)
       : p(problem),
@@ -196,7 +199,7 @@ class Sample {
     fillRow<V>(to, states, [&](int64_t s, int lanes) {
       const V jump = loadSome<V>(from + s - 2, lanes) + loadSome<V>(w.skip + s, lanes);
       const V stay = loadSome<V>(from + s, lanes), move = loadSome<V>(from + s - 1, lanes);
-      return logAdd<V, T>(stay, move, jump) - shift + loadSome<V>(w.emission + s, lanes);
+      return logAdd<V>(stay, move, jump) - shift + loadSome<V>(w.emission + s, lanes);
     });
     top = rowMax(to, states);
   }
@@ -212,7 +215,7 @@ class Sample {
     fillRow<V>(now, states, [&](int64_t s, int lanes) {
       const V jump = loadSome<V>(next + s + 2, lanes) + loadSome<V>(w.skip + s + 2, lanes);
       const V stay = loadSome<V>(next + s, lanes), move = loadSome<V>(next + s + 1, lanes);
-      return logAdd<V, T>(stay, move, jump) - shift;
+      return logAdd<V>(stay, move, jump) - shift;
     });
     return static_cast<double>(most);
   }
@@ -223,9 +226,9 @@ class Sample {
   T top = T(0);
 };
 
-template <typename V, typename T>
+template <class V, typename T>
 void runSample(const Problem& p, const Workspace<T>& workspace, int64_t n, T* losses, T* gradient) {
-  Sample<V, T> sample(p, workspace, n);
+  Sample<V> sample(p, workspace, n);
   const double loss = sample.loss();
   const bool zeroed = loss == kInfinity && p.zeroInfinity;
   losses[n] = zeroed ? T(0) : static_cast<T>(loss);
@@ -274,8 +277,9 @@ Status checkValues(Problem& p) {
   return Status::ok;
 }
 
-template <typename V, typename T>
+template <class V>
 Status runAll(const Problem& p, const OpCall& call) {
+  using T = typename V::Scalar;
   // Lengths are below 2^31, but their product must not wrap.
   const double states = static_cast<double>(p.longestInput) * static_cast<double>(p.rowSize());
   if (states > 1e13) return fail(Status::outOfMemory, "ctcLoss: no scratch memory");
@@ -314,7 +318,7 @@ Status ctcLoss(const OpCall& call) {
                call.outputs[1].rank == 3};
   const Status valid = checkValues(p);
   if (valid != Status::ok || p.samples == 0) return valid;
-  return runAll<VecF, float>(p, call);
+  return x.dtype == DType::float64 ? runAll<VecD>(p, call) : runAll<VecF>(p, call);
 }
 
 }  // namespace

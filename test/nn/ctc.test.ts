@@ -101,7 +101,7 @@ describe('ctcLoss', () => {
     const steps = 2000;
     const data = new Float32Array(steps * 4).fill(-1e4);
     for (let t = 0; t < steps; t++) data[4 * t + (t % 2 === 0 ? 0 : 1 + (((t - 1) / 2) % 3))] = -0.001;
-    const x = tensor(data, { shape: [steps, 1, 4], requiresGrad: true }) as Tensor;
+    const x = tensor(data, { shape: [steps, 1, 4], requiresGrad: true });
     const y = tensor(
       Int32Array.from({ length: steps / 2 }, (_, i) => 1 + (i % 3)),
       { shape: [1, steps / 2] },

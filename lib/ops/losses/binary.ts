@@ -2,10 +2,9 @@
 import { isRecording, record } from '../../autograd/node';
 import { checkNumber } from '../../tensor/shape';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
-import { add, div, log, maximum, mul, neg, sigmoid, sub } from '../elementwise';
+import { add, div, clamp, log, log1p, maximum, mul, neg, sigmoid, softplus, sub } from '../elementwise';
 import { max, mean, min } from '../reduce';
 import { checkPair, checkWeight, focalFactor, reduceLoss, weighted, type LossOptions } from './common';
-import { clamp, log1p, logSigmoid } from './standins';
 import { ShapeError } from '../../errors';
 
 /** Options of {@link binaryCrossEntropy}. */
@@ -82,9 +81,9 @@ export function binaryCrossEntropy(
 
 /** log(1 + e^x) - t·x, which is max(x, 0) - t·x + log(1 + e^-|x|), with a gradient at 0 too. */
 function logitEntropy(x: Tensor, t: Tensor, posWeight?: Tensor): Tensor {
-  if (posWeight === undefined) return neg(add(logSigmoid(neg(x)), mul(x, t)));
+  if (posWeight === undefined) return sub(softplus(x), mul(x, t));
   const factor = add(mul(sub(posWeight, 1), t), 1);
-  return sub(mul(sub(1, t), x), mul(factor, logSigmoid(x)));
+  return add(mul(sub(1, t), x), mul(factor, softplus(neg(x))));
 }
 
 /**
@@ -132,7 +131,7 @@ export function multilabelSoftMarginLoss(
  */
 export function softMarginLoss(prediction: AnyTensor, target: AnyTensor, options: LossOptions = {}): Tensor {
   const [x, t] = checkPair('softMarginLoss', prediction, target);
-  return reduceLoss('softMarginLoss', neg(logSigmoid(mul(x, t))), options.reduction);
+  return reduceLoss('softMarginLoss', softplus(neg(mul(x, t))), options.reduction);
 }
 
 /** Options of {@link sigmoidFocalLoss}. */

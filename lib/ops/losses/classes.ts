@@ -84,7 +84,7 @@ function crossEntropyBackward(logits: Tensor, labels: Tensor<'int32'>, grad: Ten
       const scaled = mul(second, unsqueeze(g, 1));
       return [
         needs[0] ? mul(p, sub(scaled, sum(mul(scaled, p), -1, { keepDims: true }))) : null,
-        needs[1] ? sum(mul(second, sub(p, oneHot(y, x.shape[1]))), -1) : null,
+        needs[1] ? sum(mul(second, sub(p, oneHot(y, x.shape[1], x.dtype))), -1) : null,
       ];
     });
   }

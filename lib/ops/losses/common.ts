@@ -3,7 +3,7 @@ import { DTypeError, ShapeError } from '../../errors';
 import { broadcastShapes, formatShape, sameShape } from '../../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../../tensor/tensor';
 import { maximum, mul, pow, where } from '../elementwise';
-import { mean, requireFloat, sum } from '../reduce';
+import { mean, requireFloat, requireSame, sum } from '../reduce';
 
 /** What a loss makes of its values: their mean, their sum, or one value per sample. */
 export type Reduction = 'mean' | 'sum' | 'none';
@@ -40,10 +40,11 @@ export function checkSameShape(op: string, nameA: string, a: AnyTensor, nameB: s
   }
 }
 
-/** A prediction and a target, both floating and of one shape. */
+/** A prediction and a target of one shape and floating dtype. */
 export function checkPair(op: string, prediction: AnyTensor, target: AnyTensor): [Tensor, Tensor] {
   const p = requireFloat(op, 'prediction', prediction);
   const t = requireFloat(op, 'target', target);
+  requireSame(op, p, t);
   checkSameShape(op, 'prediction', p, 'target', t);
   return [p, t];
 }

@@ -145,6 +145,6 @@ export function ctcGradient(problem: CtcProblem): Tensor {
     );
   });
   // Each state's share goes to its class.
-  const perClass = matmul(concat(posteriors, 1), oneHot(states.labels, classes));
+  const perClass = matmul(concat(posteriors, 1), oneHot(states.labels, classes, logProbs.dtype));
   return neg(permute(perClass, [1, 0, 2]));
 }

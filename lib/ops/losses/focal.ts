@@ -73,7 +73,7 @@ function asMaps(op: string, target: AnyTensor, like: Tensor): Tensor {
   }
   if (!isIndices) return checked as Tensor;
   const last = space.length + 1;
-  return permute(oneHot(checked as Tensor<'int32'>, classes), [0, last, ...space.map((_, i) => i + 1)]);
+  return permute(oneHot(checked as Tensor<'int32'>, classes, like.dtype), [0, last, ...space.map((_, i) => i + 1)]);
 }
 
 /**

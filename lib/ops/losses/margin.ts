@@ -104,7 +104,7 @@ export function multiMarginLoss(
   const [, classes] = x.shape;
   const right = gather(x, 1, unsqueeze(y, 1));
   const shortfall = relu(add(sub(x, right), margin));
-  const isWrong = equal(oneHot(y, classes), 0);
+  const isWrong = equal(oneHot(y, classes, x.dtype), 0);
   const terms = choose(isWrong, power === 1 ? shortfall : square(shortfall), 0);
   let loss = div(sum(terms, -1), classes);
   if (options.weight !== undefined) {

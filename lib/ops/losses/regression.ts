@@ -2,11 +2,10 @@
 import { ShapeError } from '../../errors';
 import { checkNumber, formatShape, sameShape } from '../../tensor/shape';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
-import { abs, add, div, exp, greater, log, maximum, mul, square, sub } from '../elementwise';
+import { abs, add, clamp, div, exp, greater, log, maximum, mul, square, sub } from '../elementwise';
 import { min, requireFloat } from '../reduce';
 import { unsqueeze } from '../views';
 import { checkPair, choose, reduceLoss, type LossOptions } from './common';
-import { clamp } from './standins';
 
 /**
  * The squared error (prediction - target)².

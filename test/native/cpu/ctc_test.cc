@@ -18,10 +18,11 @@ struct Sample {
 };
 
 /// log p of class c at step t, each row normalized.
-TestTensor logProbs(int64_t steps, int64_t samples, int64_t classes, double spread) {
-  const TestTensor x = TestTensor::generate(
-      DType::float32, {steps, samples, classes},
-      [&](int64_t i) { return spread * std::sin(1.7 * static_cast<double>(i)); });
+TestTensor logProbs(int64_t steps, int64_t samples, int64_t classes, double spread,
+                    DType dtype = DType::float32) {
+  const TestTensor x = TestTensor::generate(dtype, {steps, samples, classes}, [&](int64_t i) {
+    return spread * std::sin(1.7 * static_cast<double>(i));
+  });
   for (int64_t row = 0; row < steps * samples; ++row) {
     double total = 0;
     for (int64_t c = 0; c < classes; ++c) total += std::exp(x.at(row * classes + c));
@@ -133,24 +134,26 @@ std::vector<Sample> manySamples(int64_t count, int64_t steps, int classes) {
 void check(const IsaLevel& level, const TestTensor& x, const Inputs& inputs,
            const std::vector<Sample>& samples, int blank) {
   const int64_t steps = x.shape()[0], count = x.shape()[1], classes = x.shape()[2];
-  const TestTensor loss(DType::float32, {count}), gradient(DType::float32, x.shape());
+  const bool isDouble = x.dtype() == DType::float64;
+  const TestTensor loss(x.dtype(), {count}), gradient(x.dtype(), x.shape());
   const std::vector<TestTensor> all = {x, inputs.targets, inputs.inputLengths,
                                        inputs.targetLengths};
   REQUIRE(run(level, Op::ctcLoss, all, {loss, gradient}, {blank, 0}) == Status::ok);
   for (int64_t n = 0; n < count; ++n) {
     const Reference expected = reference(x, n, samples[static_cast<size_t>(n)], blank);
-    REQUIRE(loss.at(n) == doctest::Approx(expected.loss).epsilon(2e-6));
+    REQUIRE(loss.at(n) == doctest::Approx(expected.loss).epsilon(isDouble ? 1e-12 : 2e-6));
     for (int64_t t = 0; t < steps; ++t) {
       for (int64_t c = 0; c < classes; ++c) {
         const bool counts = t < samples[static_cast<size_t>(n)].steps;
         const double want =
             counts ? expected.gradient[static_cast<size_t>(t)][static_cast<size_t>(c)] : 0.0;
-        REQUIRE(std::fabs(gradient.at((t * count + n) * classes + c) - want) < 1e-5);
+        REQUIRE(std::fabs(gradient.at((t * count + n) * classes + c) - want) <
+                (isDouble ? 1e-11 : 1e-5));
       }
     }
   }
   // Without a gradient only two rows of states are kept: the losses are the same.
-  const TestTensor again(DType::float32, {count}), none(DType::float32, {0});
+  const TestTensor again(x.dtype(), {count}), none(x.dtype(), {0});
   REQUIRE(run(level, Op::ctcLoss, all, {again, none}, {blank, 0}) == Status::ok);
   CHECK(again.values() == loss.values());
 }
@@ -164,7 +167,9 @@ TEST_CASE("ctcLoss agrees with the recursion on probabilities") {
     for (int64_t steps : {1, 2, 7, 24, 51, 100}) {
       for (int64_t count : {1, 5}) {
         const std::vector<Sample> samples = manySamples(count, steps + 2, 6);
-        check(level, logProbs(steps + 2, count, 6, 2.0), inputsOf(samples), samples, 0);
+        for (DType dtype : {DType::float32, DType::float64}) {
+          check(level, logProbs(steps + 2, count, 6, 2.0, dtype), inputsOf(samples), samples, 0);
+        }
       }
     }
     const std::vector<Sample> other = {{{0, 1, 1, 3}, 9}, {{}, 4}, {{3, 0}, 8}};

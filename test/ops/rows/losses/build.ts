@@ -76,8 +76,8 @@ export function badPairs(op: string, call: Pairwise): Row['bad'] {
 }
 
 export const pairs = [
-  [spread([7]), reversed([7], -1, 3)],
-  [spread([3, 5]), reversed([3, 5], -1, 3)],
+  [spread([7]), reversed([7], -1, 2.5)],
+  [spread([3, 5]), reversed([3, 5], -1, 2.5)],
   [spread([2, 3, 4], -4, 4), reversed([2, 3, 4])],
   [spread([]), spread([], 0, 3)],
 ];
