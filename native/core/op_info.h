@@ -28,6 +28,12 @@ enum class OpKind : int32_t {
   crossEntropy,
   crossEntropyBackward,
   ctcLoss,
+  gather,
+  scatter,
+  scan,
+  sort,
+  searchSorted,
+  nonzero,
   inplace,
 };
 
