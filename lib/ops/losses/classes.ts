@@ -10,7 +10,7 @@ import { run } from '../run';
 import { logSoftmax, softmax } from '../softmax';
 import { permute, reshape, squeeze, unsqueeze } from '../views';
 import { checkClassWeight, checkReduction, choose, requireIndices, type LossOptions, type Reduction } from './common';
-import { gather, oneHot } from './standins';
+import { oneHot, pickLabels } from './labels';
 
 /** Options of {@link nllLoss}. */
 export interface NllOptions extends LossOptions {
@@ -93,7 +93,7 @@ function crossEntropyBackward(logits: Tensor, labels: Tensor<'int32'>, grad: Ten
 
 /** -row[label] of each row. */
 function pickNegative(rows: Tensor, labels: Tensor<'int32'>): Tensor {
-  return neg(squeeze(gather(rows, 1, unsqueeze(labels, 1)), 1));
+  return neg(squeeze(pickLabels('nllLoss', rows, labels), 1));
 }
 
 type RowLoss = (rows: Tensor, labels: Tensor<'int32'>) => Tensor;

@@ -3,12 +3,11 @@ import { tensor } from '../../tensor/creation';
 import type { Tensor } from '../../tensor/tensor';
 import { concat } from '../copies';
 import { add, exp, less, log, maximum, mul, neg, sub } from '../elementwise';
-import { matmul } from '../matmul';
 import { max } from '../reduce';
 import { softmax } from '../softmax';
-import { expand, permute, slice, unsqueeze } from '../views';
+import { expand, slice, unsqueeze } from '../views';
 import { choose } from './common';
-import { gather, oneHot } from './standins';
+import { addLast, pickLast } from './labels';
 
 /** Checked inputs of the CTC loss. */
 export interface CtcProblem {
@@ -113,12 +112,12 @@ function backwardVariables(emissions: readonly Tensor[], states: States, isLast:
  */
 export function ctcGradient(problem: CtcProblem): Tensor {
   const { logProbs, inputLengths, zeroInfinity } = problem;
-  const [steps, samples, classes] = logProbs.shape;
+  const [steps, samples] = logProbs.shape;
   if (logProbs.size === 0) return mul(logProbs, 0);
   const states = makeStates(problem);
   const [, count] = states.labels.shape;
   const index = expand(unsqueeze(states.labels, 0), [steps, samples, count]);
-  const emitted = maximum(gather(logProbs, 2, index), impossible);
+  const emitted = maximum(pickLast(logProbs, index), impossible);
   const emissions = Array.from({ length: steps }, (_, t) => slice(emitted, t));
   const lengths = Array.from(inputLengths.dataSync());
   // [n, 1]
@@ -135,16 +134,9 @@ export function ctcGradient(problem: CtcProblem): Tensor {
     const joint = add(forward[t], backward[t]);
     const isDead = less(max(joint.detach(), -1, { keepDims: true }), impossible / 2);
     const posterior = choose(isDead, zeroInfinity ? 0 : NaN, softmax(joint));
-    return unsqueeze(
-      choose(
-        flags((length) => t < length),
-        posterior,
-        0,
-      ),
-      1,
-    );
+    const counts = flags((length) => t < length);
+    return unsqueeze(choose(counts, posterior, 0), 0);
   });
   // Each state's share goes to its class.
-  const perClass = matmul(concat(posteriors, 1), oneHot(states.labels, classes, logProbs.dtype));
-  return neg(permute(perClass, [1, 0, 2]));
+  return neg(addLast(concat(posteriors, 0), index, logProbs.shape));
 }

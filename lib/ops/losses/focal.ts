@@ -8,7 +8,7 @@ import { softmax } from '../softmax';
 import { permute } from '../views';
 import { crossEntropyRows, type NllOptions } from './classes';
 import { focalFactor, requireIndices, reduceLoss, type LossOptions } from './common';
-import { oneHot } from './standins';
+import { oneHot } from './labels';
 
 /** Options of {@link softmaxFocalLoss}. */
 export interface SoftmaxFocalOptions extends NllOptions {

@@ -15,7 +15,7 @@ import {
   requireIndices,
   type LossOptions,
 } from './common';
-import { gather, oneHot } from './standins';
+import { oneHot, pickLabels } from './labels';
 
 /** Options of the losses with a margin. */
 export interface MarginOptions extends LossOptions {
@@ -102,7 +102,7 @@ export function multiMarginLoss(
   const x = scores.rank === 1 ? unsqueeze(scores, 0) : scores;
   const y = target.rank === 0 ? unsqueeze(target, 0) : target;
   const [, classes] = x.shape;
-  const right = gather(x, 1, unsqueeze(y, 1));
+  const right = pickLabels(op, x, y);
   const shortfall = relu(add(sub(x, right), margin));
   const isWrong = equal(oneHot(y, classes, x.dtype), 0);
   const terms = choose(isWrong, power === 1 ? shortfall : square(shortfall), 0);
