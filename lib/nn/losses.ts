@@ -1,6 +1,7 @@
 /** The losses as modules: options once, then `forward(prediction, target)`. See {@link functional} for each. */
 import * as functional from '../ops/losses';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import type { Index } from '../ops/gather';
 import { keep } from '../tensor/scope';
 import { Module } from './module';
 
@@ -102,7 +103,7 @@ export class NLLLoss extends Module {
     this.weight = holdWeight(options.weight);
   }
 
-  override forward(prediction: AnyTensor, target: Tensor<'int32'>): Tensor {
+  override forward(prediction: AnyTensor, target: Index): Tensor {
     return functional.nllLoss(prediction, target, { ...this.options, weight: this.weight ?? undefined });
   }
 }
@@ -189,7 +190,7 @@ export class MultiMarginLoss extends Module {
     this.weight = holdWeight(options.weight);
   }
 
-  override forward(prediction: AnyTensor, target: Tensor<'int32'>): Tensor {
+  override forward(prediction: AnyTensor, target: Index): Tensor {
     return functional.multiMarginLoss(prediction, target, { ...this.options, weight: this.weight ?? undefined });
   }
 }
@@ -268,7 +269,7 @@ export class SoftmaxFocalLoss extends Module {
     this.weight = holdWeight(options.weight);
   }
 
-  override forward(prediction: AnyTensor, target: Tensor<'int32'>): Tensor {
+  override forward(prediction: AnyTensor, target: Index): Tensor {
     return functional.softmaxFocalLoss(prediction, target, { ...this.options, weight: this.weight ?? undefined });
   }
 }
@@ -292,7 +293,7 @@ export class CTCLoss extends Module {
 
   override forward(
     logProbs: AnyTensor,
-    targets: Tensor<'int32'>,
+    targets: Index,
     inputLengths: AnyTensor | readonly number[] | number,
     targetLengths: AnyTensor | readonly number[] | number,
   ): Tensor {

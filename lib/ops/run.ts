@@ -26,7 +26,8 @@ function disposed(op: string, inputs: readonly AnyTensor[], i: number): never {
 }
 
 /** Describes a new tensor, its dtype and shape, at an output's place in the shared array. */
-export function writeOutput(shape: Shape, dtype: DType, place: number = Scratch.outputs): void {
+export function writeOutput(shape: Shape, dtype: DType, number = 0): void {
+  const place = Scratch.outputs + number * Scratch.outputSize;
   scratch[place] = dtypeCode[dtype];
   scratch[place + 1] = shape.length;
   for (let axis = 0; axis < shape.length; axis++) scratch[place + 2 + axis] = shape[axis];
@@ -63,26 +64,21 @@ export function run<D extends DType>(
   return finish(op, tensor, native.run(owner(tensor)));
 }
 
-/** A tensor that a native call is to create. */
-export interface OutputSpec {
-  readonly shape: Shape;
-  readonly dtype: DType;
-}
-
-/** {@link run} for an operation with several outputs. */
+/** {@link run} for an operation with several outputs, each given by its shape and dtype. */
 export function runMany(
   op: OpName,
   inputs: readonly AnyTensor[],
-  outputs: readonly OutputSpec[],
+  outputs: readonly (readonly [Shape, DType])[],
   ints: readonly number[] = none,
   floats: readonly number[] = none,
 ): AnyTensor[] {
   writeCall(op, inputs, ints, floats);
-  outputs.forEach(({ shape, dtype }, i) => {
-    writeOutput(shape, dtype, Scratch.outputs + i * Scratch.outputSize);
+  const tensors = outputs.map(([shape, dtype], i): AnyTensor => {
+    writeOutput(shape, dtype, i);
+    return new Tensor(shape, dtype);
   });
-  const tensors: AnyTensor[] = outputs.map(({ shape, dtype }) => new Tensor(shape, dtype));
   if (native.run(...tensors.map(owner)) === 0) throw nativeError(op);
+  // Read before anything else uses the shared array.
   const handles = tensors.map((_, i) => scratch[Scratch.inputs + i]);
   return tensors.map((tensor, i) => finish(op, tensor, handles[i]));
 }

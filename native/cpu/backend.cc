@@ -50,6 +50,7 @@ Backend makeBackend() {
   // The same numbers at every level.
   backend.kernels[static_cast<int>(Op::randomUniform)] = randomUniform;
   backend.kernels[static_cast<int>(Op::randomNormal)] = randomNormal;
+  backend.kernels[static_cast<int>(Op::randomBernoulli)] = randomBernoulli;
   registerGather(backend.kernels);
   registerScan(backend.kernels);
   registerSort(backend.kernels);

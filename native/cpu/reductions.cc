@@ -239,7 +239,13 @@ Status max(const OpCall& call) {
                   reduce<MaxOf<int64_t>>, reduce<MaxOf<uint8_t>>);
 }
 
+/// Of nothing all are true.
+struct AllOf : MinOf<uint8_t> {
+  static KINDLING_INLINE uint8_t identity() { return 1; }
+};
+
 Status min(const OpCall& call) {
+  if (call.inputs[0].dtype == DType::boolean) return reduce<AllOf>(call);
   return byNumber(call, call.inputs[0].dtype, reduce<MinF>, reduce<MinI>, reduce<MinOf<double>>,
                   reduce<MinOf<int64_t>>, reduce<MinOf<uint8_t>>);
 }

@@ -142,6 +142,21 @@ describe('ignored labels', () => {
   });
 });
 
+test('labels may be int64', () => {
+  const x = tensor([
+    [1, 2, 3],
+    [3, 1, 0],
+  ]);
+  const y = labels(2, 1);
+  const long = y.cast('int64');
+  expect(F.crossEntropy(x, long).item()).toBe(F.crossEntropy(x, y).item());
+  expect(F.nllLoss(x, long).item()).toBe(F.nllLoss(x, y).item());
+  expect(F.multiMarginLoss(x, long).item()).toBe(F.multiMarginLoss(x, y).item());
+  expect(F.softmaxFocalLoss(x, long).item()).toBe(F.softmaxFocalLoss(x, y).item());
+  const maps = x.reshape([2, 3, 1]);
+  expect(F.diceLoss(maps, long.reshape([2, 1])).item()).toBe(F.diceLoss(maps, y.reshape([2, 1])).item());
+});
+
 describe('diceLoss', () => {
   test('is 0 for the right regions and near 1 for the wrong ones', () => {
     const y = tensor(Int32Array.from([0, 1, 1, 2]), { shape: [1, 4] });

@@ -1,16 +1,24 @@
 /** Losses over classes: cross-entropy and the negative log-likelihood. */
 import { isRecording, record } from '../../autograd/node';
-import { DTypeError, ShapeError } from '../../errors';
+import { ShapeError } from '../../errors';
 import { checkInteger, checkNumber, formatShape, sameShape } from '../../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../../tensor/tensor';
-import { indexSelect } from '../copies';
 import { add, div, mul, neg, notEqual, sub, where } from '../elementwise';
-import { mean, requireFloat, sum } from '../reduce';
+import { indexSelect, oneHot, type Index } from '../gather';
+import { mean, requireFloat, requireSame, sum } from '../reduce';
 import { run } from '../run';
 import { logSoftmax, softmax } from '../softmax';
 import { permute, reshape, squeeze, unsqueeze } from '../views';
-import { checkClassWeight, checkReduction, choose, requireIndices, type LossOptions, type Reduction } from './common';
-import { oneHot, pickLabels } from './labels';
+import {
+  checkClassWeight,
+  checkReduction,
+  choose,
+  isIndices,
+  requireIndices,
+  type LossOptions,
+  type Reduction,
+} from './common';
+import { pickLabels } from './labels';
 
 /** Options of {@link nllLoss}. */
 export interface NllOptions extends LossOptions {
@@ -84,7 +92,7 @@ function crossEntropyBackward(logits: Tensor, labels: Tensor<'int32'>, grad: Ten
       const scaled = mul(second, unsqueeze(g, 1));
       return [
         needs[0] ? mul(p, sub(scaled, sum(mul(scaled, p), -1, { keepDims: true }))) : null,
-        needs[1] ? sum(mul(second, sub(p, oneHot(y, x.shape[1], x.dtype))), -1) : null,
+        needs[1] ? sum(mul(second, sub(p, oneHot(y, x.shape[1], { dtype: x.dtype }))), -1) : null,
       ];
     });
   }
@@ -132,18 +140,18 @@ function flatLabels(labels: Tensor<'int32'>): Tensor<'int32'> {
  * The negative log-likelihood -logProbs[label], for predictions that are logarithms of probabilities
  * already ({@link logSoftmax}). {@link crossEntropy} does both at once.
  * @param logProbs floating [n, classes], or [n, classes, d1, ...], or [classes]
- * @param labels int32 [n], or [n, d1, ...], or a scalar, with values in [0, classes)
+ * @param labels int32 or int64 [n], or [n, d1, ...], or a scalar, with values in [0, classes)
  * @param options `weight` [classes]; `ignoreIndex`: default -100; `reduction`: default 'mean', which divides
  * by the sum of the weights of the labels that are not ignored
  * @throws RangeError for a label that is out of range; ShapeError, DTypeError.
  */
-export function nllLoss(logProbs: AnyTensor, labels: Tensor<'int32'>, options: NllOptions = {}): Tensor {
+export function nllLoss(logProbs: AnyTensor, labels: Index, options: NllOptions = {}): Tensor {
   const x = requireFloat('nllLoss', 'logProbs', logProbs);
   const reduction = checkReduction('nllLoss', options.reduction);
   const classes = classesOf('nllLoss', 'logProbs', x);
   const target = checkLabels('nllLoss', 'logProbs', x, labels);
   return reduceRows(toRows(x), flatLabels(target), pickNegative, {
-    weight: options.weight && checkClassWeight('nllLoss', options.weight, classes),
+    weight: options.weight && checkClassWeight('nllLoss', options.weight, x, classes),
     ignoreIndex: checkIgnoreIndex('nllLoss', options.ignoreIndex),
     reduction,
     shape: target.shape,
@@ -166,7 +174,7 @@ export function crossEntropyRows(
   const reduction = checkReduction(op, options.reduction);
   const classes = classesOf(op, 'logits', input);
   const target = checkLabels(op, 'logits', input, labels);
-  const weight = options.weight && checkClassWeight(op, options.weight, classes);
+  const weight = options.weight && checkClassWeight(op, options.weight, input, classes);
   const ignoreIndex = checkIgnoreIndex(op, options.ignoreIndex);
   const rows = toRows(input);
   const flat = flatLabels(target);
@@ -212,7 +220,7 @@ function againstProbabilities(input: Tensor, target: Tensor, options: CrossEntro
   if (options.ignoreIndex !== undefined) {
     throw new TypeError(`${op}: ignoreIndex goes with class numbers, the target is ${target.dtype} probabilities`);
   }
-  const weight = options.weight && checkClassWeight(op, options.weight, classes);
+  const weight = options.weight && checkClassWeight(op, options.weight, input, classes);
   const probabilities = labelSmoothing > 0 ? add(mul(target, 1 - labelSmoothing), labelSmoothing / classes) : target;
   const logProbs = logSoftmax(toRows(input));
   const terms = mul(toRows(probabilities), weight === undefined ? logProbs : mul(logProbs, weight));
@@ -224,7 +232,7 @@ function againstProbabilities(input: Tensor, target: Tensor, options: CrossEntro
  * Cross-entropy between logits and the right classes, or probabilities of the classes:
  * -Σ target·log softmax(logits), computed stably. For class numbers without options it is one fused pass.
  * @param logits floating [n, classes], or [n, classes, d1, ...], or [classes]; unnormalized
- * @param target int32 class numbers in [0, classes): [n], or [n, d1, ...], or a scalar; or floating
+ * @param target int32 or int64 class numbers in [0, classes): [n], or [n, d1, ...], or a scalar; or floating
  * probabilities of the shape of the logits
  * @param options `weight` [classes]; `ignoreIndex`: default -100, for class numbers only; `labelSmoothing`
  * in [0, 1]: default 0 (Szegedy et al., 2016); `reduction`: default 'mean', which for class numbers
@@ -238,18 +246,14 @@ export function crossEntropy(logits: AnyTensor, target: AnyTensor, options: Cros
   checkNumber('crossEntropy', 'labelSmoothing', options.labelSmoothing ?? 0, 0, 1);
   if (!isTensor(target)) throw new TypeError('crossEntropy: labels must be an int32 tensor');
   target._check('crossEntropy');
-  if (isFloating(target) && sameShape(input.shape, target.shape)) {
-    return againstProbabilities(input, requireFloat('crossEntropy', 'target', target), options);
-  }
-  if (target.dtype !== 'int32') {
-    throw new DTypeError(
+  if (isIndices(target)) return crossEntropyRows('crossEntropy', input, target, options);
+  const probabilities = requireFloat('crossEntropy', 'target', target);
+  if (!sameShape(input.shape, probabilities.shape)) {
+    throw new ShapeError(
       `crossEntropy: labels must be int32 class numbers, or probabilities of the logits' shape ` +
         `${formatShape(input.shape)}, got ${target.dtype} ${formatShape(target.shape)}`,
     );
   }
-  return crossEntropyRows('crossEntropy', input, target, options);
-}
-
-function isFloating(x: AnyTensor): boolean {
-  return x.dtype !== 'int32' && x.dtype !== 'bool';
+  requireSame('crossEntropy', input, probabilities);
+  return againstProbabilities(input, probabilities, options);
 }

@@ -2,6 +2,7 @@
 import { DTypeError, ShapeError } from '../../errors';
 import { broadcastShapes, formatShape, sameShape } from '../../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../../tensor/tensor';
+import { cast } from '../copies';
 import { maximum, mul, pow, where } from '../elementwise';
 import { mean, requireFloat, requireSame, sum } from '../reduce';
 
@@ -33,8 +34,12 @@ export function reduceLoss(op: string, loss: Tensor, reduction?: Reduction): Ten
   }
 }
 
-/** @throws ShapeError unless both have one shape: a silent broadcast in a loss is nearly always a mistake. */
-export function checkSameShape(op: string, nameA: string, a: AnyTensor, nameB: string, b: AnyTensor): void {
+/**
+ * @throws DTypeError, ShapeError unless both have one dtype and shape: a silent broadcast in a loss is nearly
+ * always a mistake.
+ */
+export function checkAlike(op: string, nameA: string, a: AnyTensor, nameB: string, b: AnyTensor): void {
+  requireSame(op, a, b);
   if (!sameShape(a.shape, b.shape)) {
     throw new ShapeError(`${op}: ${nameA} ${formatShape(a.shape)} and ${nameB} ${formatShape(b.shape)} differ`);
   }
@@ -44,14 +49,14 @@ export function checkSameShape(op: string, nameA: string, a: AnyTensor, nameB: s
 export function checkPair(op: string, prediction: AnyTensor, target: AnyTensor): [Tensor, Tensor] {
   const p = requireFloat(op, 'prediction', prediction);
   const t = requireFloat(op, 'target', target);
-  requireSame(op, p, t);
-  checkSameShape(op, 'prediction', p, 'target', t);
+  checkAlike(op, 'prediction', p, 'target', t);
   return [p, t];
 }
 
-/** A weight that broadcasts to the shape of `like`. */
+/** A weight that broadcasts to the shape of `like`, and has its dtype. */
 export function checkWeight(op: string, name: string, weight: AnyTensor, like: AnyTensor): Tensor {
   const w = requireFloat(op, name, weight);
+  requireSame(op, like, w);
   if (!sameShape(broadcastShapes(op, w.shape, like.shape), like.shape)) {
     throw new ShapeError(`${op}: ${name} ${formatShape(w.shape)} does not broadcast to ${formatShape(like.shape)}`);
   }
@@ -63,9 +68,10 @@ export function weighted(op: string, loss: Tensor, weight: AnyTensor | undefined
   return weight === undefined ? loss : mul(loss, checkWeight(op, 'weight', weight, loss));
 }
 
-/** A vector with one weight per class. */
-export function checkClassWeight(op: string, weight: AnyTensor, classes: number): Tensor {
+/** A vector with one weight per class, of the dtype of `like`. */
+export function checkClassWeight(op: string, weight: AnyTensor, like: AnyTensor, classes: number): Tensor {
   const w = requireFloat(op, 'weight', weight);
+  requireSame(op, like, w);
   if (w.rank !== 1 || w.size !== classes) {
     throw new ShapeError(
       `${op}: weight must have one entry per class, [${String(classes)}], got ${formatShape(w.shape)}`,
@@ -74,12 +80,17 @@ export function checkClassWeight(op: string, weight: AnyTensor, classes: number)
   return w;
 }
 
-/** A tensor of class numbers or lengths. */
+/** Class numbers or lengths, as int32. */
 export function requireIndices(op: string, name: string, x: AnyTensor): Tensor<'int32'> {
   if (!isTensor(x)) throw new TypeError(`${op}: ${name} must be an int32 tensor`);
   x._check(op);
-  if (x.dtype !== 'int32') throw new DTypeError(`${op}: ${name} must be int32 class numbers, got ${x.dtype}`);
-  return x as Tensor<'int32'>;
+  if (!isIndices(x)) throw new DTypeError(`${op}: ${name} must be int32 or int64, got ${x.dtype}`);
+  return cast(x, 'int32');
+}
+
+/** Whether the elements can be class numbers. */
+export function isIndices(x: AnyTensor): boolean {
+  return x.dtype === 'int32' || x.dtype === 'int64';
 }
 
 /** {@link where} over floating operands. */

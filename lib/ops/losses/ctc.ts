@@ -6,6 +6,7 @@ import { checkInteger, describe, formatShape } from '../../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../../tensor/tensor';
 import { cast } from '../copies';
 import { div, maximum, mul } from '../elementwise';
+import type { Index } from '../gather';
 import { mean, requireFloat, sum } from '../reduce';
 import { runMany } from '../run';
 import { reshape, unsqueeze } from '../views';
@@ -21,7 +22,7 @@ export interface CtcOptions extends LossOptions {
 }
 
 /** Lengths, one per sample. */
-export type Lengths = Tensor<'int32'> | readonly number[];
+export type Lengths = Index | readonly number[];
 
 function lengthVector(op: string, name: string, lengths: Lengths | number, samples: number): Tensor<'int32'> {
   let values: Tensor<'int32'>;
@@ -70,8 +71,8 @@ function ctcLosses(problem: CtcProblem): Tensor {
     'ctcLoss',
     [logProbs, targets, inputLengths, targetLengths],
     [
-      { shape: [samples], dtype },
-      { shape: wanted ? logProbs.shape : [0], dtype },
+      [[samples], dtype],
+      [wanted ? logProbs.shape : [0], dtype],
     ],
     [blank, Number(zeroInfinity)],
   ) as [Tensor, Tensor];
@@ -102,7 +103,7 @@ function ctcLosses(problem: CtcProblem): Tensor {
  * all ways to stretch it over the input with repetitions and blanks (Graves et al., 2006).
  * @param logProbs floating [steps, n, classes] or [steps, classes]: logarithms of probabilities, see
  * {@link logSoftmax}
- * @param targets int32 labels [n, longest], padded with anything, or one target after the other in one
+ * @param targets int32 or int64 labels [n, longest], padded with anything, or one target after the other in one
  * vector; [length] for logProbs without a batch axis. Never the blank
  * @param inputLengths n integers in [0, steps]: how much of logProbs counts
  * @param targetLengths n integers in [0, longest]
@@ -112,7 +113,7 @@ function ctcLosses(problem: CtcProblem): Tensor {
  */
 export function ctcLoss(
   logProbs: AnyTensor,
-  targets: Tensor<'int32'>,
+  targets: Index,
   inputLengths: Lengths | number,
   targetLengths: Lengths | number,
   options: CtcOptions = {},

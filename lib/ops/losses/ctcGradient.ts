@@ -1,13 +1,13 @@
 /** The gradient of the CTC loss as differentiable operations: the forward-backward recursion in log space. */
-import { tensor } from '../../tensor/creation';
+import { tensor, zeros } from '../../tensor/creation';
 import type { Tensor } from '../../tensor/tensor';
 import { concat } from '../copies';
 import { add, exp, less, log, maximum, mul, neg, sub } from '../elementwise';
+import { gather, scatterAdd } from '../gather';
 import { max } from '../reduce';
 import { softmax } from '../softmax';
 import { expand, slice, unsqueeze } from '../views';
 import { choose } from './common';
-import { addLast, pickLast } from './labels';
 
 /** Checked inputs of the CTC loss. */
 export interface CtcProblem {
@@ -117,7 +117,7 @@ export function ctcGradient(problem: CtcProblem): Tensor {
   const states = makeStates(problem);
   const [, count] = states.labels.shape;
   const index = expand(unsqueeze(states.labels, 0), [steps, samples, count]);
-  const emitted = maximum(pickLast(logProbs, index), impossible);
+  const emitted = maximum(gather(logProbs, 2, index), impossible);
   const emissions = Array.from({ length: steps }, (_, t) => slice(emitted, t));
   const lengths = Array.from(inputLengths.dataSync());
   // [n, 1]
@@ -138,5 +138,6 @@ export function ctcGradient(problem: CtcProblem): Tensor {
     return unsqueeze(choose(counts, posterior, 0), 0);
   });
   // Each state's share goes to its class.
-  return neg(addLast(concat(posteriors, 0), index, logProbs.shape));
+  const zero = zeros(logProbs.shape, { dtype: logProbs.dtype });
+  return neg(scatterAdd(zero, 2, index, concat(posteriors, 0)));
 }

@@ -3,12 +3,12 @@ import { ShapeError } from '../../errors';
 import { checkNumber, describe, formatShape, sameShape } from '../../tensor/shape';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
 import { add, div, exp, mul, neg, sigmoid, square, sub } from '../elementwise';
-import { requireFloat, sum } from '../reduce';
+import { oneHot, type Index } from '../gather';
+import { requireFloat, requireSame, sum } from '../reduce';
 import { softmax } from '../softmax';
 import { permute } from '../views';
 import { crossEntropyRows, type NllOptions } from './classes';
-import { focalFactor, requireIndices, reduceLoss, type LossOptions } from './common';
-import { oneHot } from './labels';
+import { focalFactor, isIndices, requireIndices, reduceLoss, type LossOptions } from './common';
 
 /** Options of {@link softmaxFocalLoss}. */
 export interface SoftmaxFocalOptions extends NllOptions {
@@ -20,16 +20,12 @@ export interface SoftmaxFocalOptions extends NllOptions {
  * Focal loss over classes: cross-entropy times (1 - p)^gamma, p being the softmax probability of the
  * right class (Lin et al., 2017). With `gamma` 0 it is {@link crossEntropy}, whose options it shares.
  * @param logits floating [n, classes], or [n, classes, d1, ...], or [classes]
- * @param labels int32 [n], or [n, d1, ...], or a scalar, with values in [0, classes)
+ * @param labels int32 or int64 [n], or [n, d1, ...], or a scalar, with values in [0, classes)
  * @param options `gamma`: default 2; `weight` [classes], the paper's alpha; `ignoreIndex`: default -100;
  * `reduction`: default 'mean', which divides by the sum of the weights of the labels that are not ignored
  * @throws RangeError for a label or `gamma` out of range; ShapeError, DTypeError.
  */
-export function softmaxFocalLoss(
-  logits: AnyTensor,
-  labels: Tensor<'int32'>,
-  options: SoftmaxFocalOptions = {},
-): Tensor {
+export function softmaxFocalLoss(logits: AnyTensor, labels: Index, options: SoftmaxFocalOptions = {}): Tensor {
   const op = 'softmaxFocalLoss';
   const gamma = checkNumber(op, 'gamma', options.gamma ?? 2, 0);
   return crossEntropyRows(op, logits, labels, options, (loss) =>
@@ -63,17 +59,21 @@ function probabilities(op: string, x: Tensor, activation: DiceOptions['activatio
 /** Class numbers [n, d1, ...] as [n, classes, d1, ...] of 0 and 1; what has that shape already as it is. */
 function asMaps(op: string, target: AnyTensor, like: Tensor): Tensor {
   const [n, classes, ...space] = like.shape;
-  const isIndices = target.dtype === 'int32';
-  const checked = isIndices ? requireIndices(op, 'target', target) : requireFloat(op, 'target', target);
-  if (!sameShape(checked.shape, isIndices ? [n, ...space] : like.shape)) {
+  const areNumbers = isIndices(target);
+  const checked = areNumbers ? requireIndices(op, 'target', target) : requireFloat(op, 'target', target);
+  if (!sameShape(checked.shape, areNumbers ? [n, ...space] : like.shape)) {
     throw new ShapeError(
       `${op}: expected a target of the prediction's shape, or class numbers [n, d1, ...], got prediction ` +
         `${formatShape(like.shape)} and ${target.dtype} target ${formatShape(target.shape)}`,
     );
   }
-  if (!isIndices) return checked as Tensor;
+  if (!areNumbers) {
+    requireSame(op, like, checked);
+    return checked as Tensor;
+  }
   const last = space.length + 1;
-  return permute(oneHot(checked as Tensor<'int32'>, classes, like.dtype), [0, last, ...space.map((_, i) => i + 1)]);
+  const hot = oneHot(checked as Tensor<'int32'>, classes, { dtype: like.dtype });
+  return permute(hot, [0, last, ...space.map((_, i) => i + 1)]);
 }
 
 /**
@@ -81,7 +81,7 @@ function asMaps(op: string, target: AnyTensor, like: Tensor): Tensor {
  * space: how little the predicted and the true region overlap (Milletari et al., 2016, with p² and t²
  * in the denominator: `squared`).
  * @param prediction floating [n, classes, d1, ...]: probabilities, or logits with `activation`
- * @param target of the same shape, in [0, 1]; or int32 class numbers [n, d1, ...]
+ * @param target of the same shape, in [0, 1]; or int32 or int64 class numbers [n, d1, ...]
  * @param options `activation`: default 'none'; `smooth`: default 1; `squared`: default false; `reduction`:
  * default 'mean', 'none' gives [n, classes]
  * @throws ShapeError for a prediction without axes of space; RangeError, DTypeError.

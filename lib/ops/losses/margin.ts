@@ -2,20 +2,20 @@
 import { ShapeError } from '../../errors';
 import { checkNumber, formatShape, sameShape } from '../../tensor/shape';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
-import { indexSelect } from '../copies';
 import { abs, add, div, equal, minimum, mul, notEqual, pow, relu, sqrt, square, sub } from '../elementwise';
-import { max, requireFloat, sum } from '../reduce';
+import { indexSelect, oneHot, type Index } from '../gather';
+import { max, requireFloat, requireSame, sum } from '../reduce';
 import { squeeze, unsqueeze } from '../views';
 import {
   checkClassWeight,
   checkPair,
-  checkSameShape,
+  checkAlike,
   choose,
   reduceLoss,
   requireIndices,
   type LossOptions,
 } from './common';
-import { oneHot, pickLabels } from './labels';
+import { pickLabels } from './labels';
 
 /** Options of the losses with a margin. */
 export interface MarginOptions extends LossOptions {
@@ -59,8 +59,8 @@ export function marginRankingLoss(
   const a = requireFloat(op, 'first', first);
   const b = requireFloat(op, 'second', second);
   const t = requireFloat(op, 'target', target);
-  checkSameShape(op, 'first', a, 'second', b);
-  checkSameShape(op, 'first', a, 'target', t);
+  checkAlike(op, 'first', a, 'second', b);
+  checkAlike(op, 'first', a, 'target', t);
   return reduceLoss(op, relu(sub(margin, mul(t, sub(a, b)))), options.reduction);
 }
 
@@ -76,15 +76,11 @@ export interface MultiMarginOptions extends MarginOptions {
  * Multi-class hinge loss: the mean over all classes of max(0, margin - x[label] + x[class])^p, the right
  * class left out of the sum.
  * @param prediction floating scores [n, classes], or [classes]
- * @param labels int32 [n], or a scalar, with values in [0, classes)
+ * @param labels int32 or int64 [n], or a scalar, with values in [0, classes)
  * @param options `p`: default 1; `margin`: default 1; `weight` [classes]; `reduction`: default 'mean'
  * @throws RangeError for a label or `p` out of range; ShapeError, DTypeError.
  */
-export function multiMarginLoss(
-  prediction: AnyTensor,
-  labels: Tensor<'int32'>,
-  options: MultiMarginOptions = {},
-): Tensor {
+export function multiMarginLoss(prediction: AnyTensor, labels: Index, options: MultiMarginOptions = {}): Tensor {
   const op = 'multiMarginLoss';
   const { p = 1 } = options;
   const power: number = p;
@@ -104,11 +100,11 @@ export function multiMarginLoss(
   const [, classes] = x.shape;
   const right = pickLabels(op, x, y);
   const shortfall = relu(add(sub(x, right), margin));
-  const isWrong = equal(oneHot(y, classes, x.dtype), 0);
+  const isWrong = equal(oneHot(y, classes), 0);
   const terms = choose(isWrong, power === 1 ? shortfall : square(shortfall), 0);
   let loss = div(sum(terms, -1), classes);
   if (options.weight !== undefined) {
-    loss = mul(loss, indexSelect(checkClassWeight(op, options.weight, classes), y));
+    loss = mul(loss, indexSelect(checkClassWeight(op, options.weight, x, classes), y));
   }
   return reduceLoss(op, scores.rank === 1 ? squeeze(loss, 0) : loss, options.reduction);
 }
@@ -132,7 +128,8 @@ export function cosineEmbeddingLoss(
   const a = requireFloat(op, 'first', first);
   const b = requireFloat(op, 'second', second);
   const t = requireFloat(op, 'target', target);
-  checkSameShape(op, 'first', a, 'second', b);
+  checkAlike(op, 'first', a, 'second', b);
+  requireSame(op, a, t);
   if ((a.rank !== 1 && a.rank !== 2) || !sameShape(t.shape, a.shape.slice(0, -1))) {
     throw new ShapeError(
       `${op}: expected embeddings [n, features] and a target [n], got ${formatShape(a.shape)} and ${formatShape(t.shape)}`,
@@ -196,8 +193,8 @@ export function tripletMarginLoss(
   const a = requireFloat(op, 'anchor', anchor);
   const near = requireFloat(op, 'positive', positive);
   const far = requireFloat(op, 'negative', negative);
-  checkSameShape(op, 'anchor', a, 'positive', near);
-  checkSameShape(op, 'anchor', a, 'negative', far);
+  checkAlike(op, 'anchor', a, 'positive', near);
+  checkAlike(op, 'anchor', a, 'negative', far);
   if (a.rank === 0) throw new ShapeError(`${op}: a scalar has no features`);
   const distance = (x: Tensor, y: Tensor): Tensor => norm(add(sub(x, y), eps), p);
   const toFar = swap ? minimum(distance(a, far), distance(near, far)) : distance(a, far);

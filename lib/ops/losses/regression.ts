@@ -3,7 +3,7 @@ import { ShapeError } from '../../errors';
 import { checkNumber, formatShape, sameShape } from '../../tensor/shape';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
 import { abs, add, clamp, div, exp, greater, log, maximum, mul, square, sub } from '../elementwise';
-import { min, requireFloat } from '../reduce';
+import { min, requireFloat, requireSame } from '../reduce';
 import { unsqueeze } from '../views';
 import { checkPair, choose, reduceLoss, type LossOptions } from './common';
 
@@ -88,6 +88,7 @@ export interface GaussianNllOptions extends LossOptions {
 
 /** The variance as the prediction's shape, or with 1 for its last axis. */
 function alignVariance(variance: Tensor, like: Tensor): Tensor {
+  requireSame('gaussianNllLoss', like, variance);
   const { shape } = like;
   if (sameShape(variance.shape, shape)) return variance;
   const leading = shape.slice(0, -1);

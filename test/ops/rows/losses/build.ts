@@ -64,6 +64,8 @@ type Pairwise = (prediction: AnyTensor, target: AnyTensor, options?: { reduction
 
 export const integers = (shape: readonly number[]): Tensor => zeros(shape, { dtype: 'int32' }) as unknown as Tensor;
 
+export const doubles = (shape: readonly number[]): Tensor => zeros(shape, { dtype: 'float64' }) as unknown as Tensor;
+
 /** What every loss of two tensors of one shape refuses. */
 export function badPairs(op: string, call: Pairwise): Row['bad'] {
   return [
@@ -71,6 +73,7 @@ export function badPairs(op: string, call: Pairwise): Row['bad'] {
     ['an integer prediction', () => call(integers([2]), zeros([2])), new RegExp(`${op}: .* must be float.*int32`)],
     ['an integer target', () => call(zeros([2]), integers([2])), new RegExp(`${op}: .* must be float.*int32`)],
     ['a number for a target', () => call(zeros([2]), 1 as unknown as Tensor), new RegExp(`${op}: .* must be a tensor`)],
+    ['another precision', () => call(zeros([2]), doubles([2])), /dtypes differ: float32 and float64/],
     ['nothing', () => call(undefined as unknown as Tensor, zeros([2])), /must be a tensor/],
   ];
 }

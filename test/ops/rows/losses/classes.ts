@@ -2,7 +2,18 @@
 import { tensor, type Tensor } from '../../../../lib';
 import { dense, spread } from '../../reference';
 import type { Rows } from '../../row';
-import { eachReduction, distributions, badLabels, classified, withWeight, integers, z, F, type Labels } from './build';
+import {
+  eachReduction,
+  distributions,
+  badLabels,
+  classified,
+  withWeight,
+  doubles,
+  integers,
+  z,
+  F,
+  type Labels,
+} from './build';
 
 export const crossEntropyRows: Rows = {
   ...eachReduction(
@@ -15,6 +26,11 @@ export const crossEntropyRows: Rows = {
     }),
     [
       ...badLabels('crossEntropy', (x, y) => F.crossEntropy(x, y)),
+      [
+        'weights of another precision',
+        () => F.crossEntropy(z([2, 3]), integers([2]), { weight: doubles([3]) }),
+        /crossEntropy: dtypes differ: float32 and float64/,
+      ],
       [
         'too much smoothing',
         () => F.crossEntropy(z([2, 3]), integers([2]), { labelSmoothing: 1.5 }),
