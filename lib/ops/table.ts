@@ -94,12 +94,13 @@ export const Op = {
   logSoftmaxBackward: 87,
   crossEntropy: 88,
   crossEntropyBackward: 89,
-  normalize: 90,
-  normalizeBackward: 91,
-  sgdStep: 92,
-  adamStep: 93,
-  rmspropStep: 94,
-  assign: 95,
+  ctcLoss: 90,
+  normalize: 91,
+  normalizeBackward: 92,
+  sgdStep: 93,
+  adamStep: 94,
+  rmspropStep: 95,
+  assign: 96,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -206,6 +207,7 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
   logSoftmaxBackward: { kind: 'binarySame', inputs: 2, outputs: 1, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
   crossEntropy: { kind: 'crossEntropy', inputs: 2, outputs: 1, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
   crossEntropyBackward: { kind: 'crossEntropyBackward', inputs: 3, outputs: 1, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
+  ctcLoss: { kind: 'ctcLoss', inputs: 4, outputs: 2, ints: 2, floats: 0, dtypes: ['float32', 'float64'] },
   normalize: { kind: 'normalize', inputs: 1, outputs: 3, ints: 1, floats: 1, dtypes: ['float32', 'float64'] },
   normalizeBackward: { kind: 'normalizeBackward', inputs: 3, outputs: 1, ints: 1, floats: 1, dtypes: ['float32', 'float64'] },
   sgdStep: { kind: 'inplace', inputs: 3, outputs: 0, ints: 2, floats: 4, dtypes: ['float32'] },
@@ -215,4 +217,4 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
 };
 
 /** Of the rows; the addon has its own, and both must agree. */
-export const opTableHash = 2324991468;
+export const opTableHash = 2761311314;

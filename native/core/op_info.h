@@ -27,6 +27,7 @@ enum class OpKind : int32_t {
   linear,
   crossEntropy,
   crossEntropyBackward,
+  ctcLoss,
   gather,
   scatter,
   scan,

@@ -16,6 +16,7 @@ void fillKernels(Kernel* kernels) {
   registerMatmul(kernels);
   registerSoftmax(kernels);
   registerNormalization(kernels);
+  registerCtc(kernels);
   registerOptimizers(kernels);
 }
 

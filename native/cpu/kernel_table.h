@@ -49,6 +49,7 @@ void registerReductions(Kernel* kernels);
 void registerMatmul(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
 void registerNormalization(Kernel* kernels);
+void registerCtc(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
 
 }  // namespace KINDLING_ISA
