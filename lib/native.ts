@@ -9,13 +9,13 @@ import { opTableHash } from './ops/table';
 
 /** The layout of {@link scratch}; native/binding/environment.h has the same numbers. */
 export const Scratch = {
-  length: 96,
+  length: 100,
   op: 0,
   inputs: 1,
   outputs: 16,
   outputSize: 10,
-  ints: 46,
-  floats: 72,
+  ints: 66,
+  floats: 90,
   strides: 26,
   offset: 36,
 } as const;

@@ -97,10 +97,16 @@ export const Op = {
   ctcLoss: 90,
   normalize: 91,
   normalizeBackward: 92,
-  sgdStep: 93,
-  adamStep: 94,
-  rmspropStep: 95,
-  assign: 96,
+  lstm: 93,
+  lstmBackward: 94,
+  gru: 95,
+  gruBackward: 96,
+  rnn: 97,
+  rnnBackward: 98,
+  sgdStep: 99,
+  adamStep: 100,
+  rmspropStep: 101,
+  assign: 102,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -210,6 +216,12 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
   ctcLoss: { kind: 'ctcLoss', inputs: 4, outputs: 2, ints: 2, floats: 0, dtypes: ['float32', 'float64'] },
   normalize: { kind: 'normalize', inputs: 1, outputs: 3, ints: 1, floats: 1, dtypes: ['float32', 'float64'] },
   normalizeBackward: { kind: 'normalizeBackward', inputs: 3, outputs: 1, ints: 1, floats: 1, dtypes: ['float32', 'float64'] },
+  lstm: { kind: 'recurrent', inputs: 5, outputs: 5, ints: 1, floats: 0, dtypes: ['float32'] },
+  lstmBackward: { kind: 'recurrent', inputs: 10, outputs: 4, ints: 1, floats: 0, dtypes: ['float32'] },
+  gru: { kind: 'recurrent', inputs: 5, outputs: 3, ints: 1, floats: 0, dtypes: ['float32'] },
+  gruBackward: { kind: 'recurrent', inputs: 7, outputs: 4, ints: 1, floats: 0, dtypes: ['float32'] },
+  rnn: { kind: 'recurrent', inputs: 4, outputs: 3, ints: 2, floats: 0, dtypes: ['float32'] },
+  rnnBackward: { kind: 'recurrent', inputs: 7, outputs: 3, ints: 2, floats: 0, dtypes: ['float32'] },
   sgdStep: { kind: 'inplace', inputs: 3, outputs: 0, ints: 2, floats: 4, dtypes: ['float32'] },
   adamStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 2, floats: 5, dtypes: ['float32'] },
   rmspropStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 0, floats: 5, dtypes: ['float32'] },
@@ -217,4 +229,4 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
 };
 
 /** Of the rows; the addon has its own, and both must agree. */
-export const opTableHash = 2761311314;
+export const opTableHash = 3657063902;

@@ -36,6 +36,7 @@ enum class OpKind : int32_t {
   nonzero,
   normalize,
   normalizeBackward,
+  recurrent,
   inplace,
 };
 

@@ -314,6 +314,8 @@ Status checkShapes(const OpCall& call) {
     case OpKind::normalize:
     case OpKind::normalizeBackward:
       return checkNormalize(call);
+    case OpKind::recurrent:
+      return checkRecurrent(call);
     case OpKind::inplace:
       return checkInplace(call);
   }

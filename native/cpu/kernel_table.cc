@@ -17,6 +17,7 @@ void fillKernels(Kernel* kernels) {
   registerSoftmax(kernels);
   registerNormalization(kernels);
   registerCtc(kernels);
+  registerRecurrent(kernels);
   registerOptimizers(kernels);
 }
 

@@ -50,6 +50,7 @@ void registerMatmul(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
 void registerNormalization(Kernel* kernels);
 void registerCtc(Kernel* kernels);
+void registerRecurrent(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
 
 }  // namespace KINDLING_ISA
