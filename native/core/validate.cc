@@ -5,6 +5,7 @@
 
 #include "core/execute.h"
 #include "core/op_info.h"
+#include "core/validate_linalg.h"
 
 namespace kindling {
 
@@ -248,6 +249,10 @@ Status checkShapes(const OpCall& call) {
       return checkMatmul(call);
     case OpKind::linear:
       return checkLinear(call);
+    case OpKind::linalg:
+      return checkLinalg(call);
+    case OpKind::fft:
+      return checkFft(call);
     case OpKind::crossEntropy:
     case OpKind::crossEntropyBackward:
       return checkCrossEntropy(call);

@@ -13,6 +13,8 @@ void registerCopies(Kernel* kernels);
 void registerIndexing(Kernel* kernels);
 void registerReductions(Kernel* kernels);
 void registerMatmul(Kernel* kernels);
+void registerLinalg(Kernel* kernels);
+void registerFft(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
 
