@@ -7,6 +7,10 @@ namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
+void storeScalar(double value, const TensorView& view, int64_t index) {
+  store(Operand(&value, 1, 1, 1, 1), view, index);
+}
+
 /// x := P x for the exchanges that factorLU made.
 void exchangeRows(const int32_t* pivots, int64_t n, const Matrix& x) {
   for (int64_t i = 0; i < n; ++i) {

@@ -93,10 +93,6 @@ void store(const Operand& from, const TensorView& view, int64_t index, double fa
   }
 }
 
-void storeScalar(double value, const TensorView& view, int64_t index) {
-  store(Operand(&value, 1, 1, 1, 1), view, index);
-}
-
 /// What became of one matrix; `where` says more.
 enum class Outcome : int32_t {
   ok,
