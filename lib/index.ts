@@ -5,7 +5,7 @@
 export * from './errors';
 export * from './runtime';
 export { Tensor, isTensor, type AnyTensor, type BackwardOptions, type NestedArray } from './tensor/tensor';
-export type { DataOf, DType } from './tensor/dtype';
+export type { DataOf, DType, FloatDType, FloatOf, Promoted } from './tensor/dtype';
 export type { Shape } from './tensor/shape';
 export { keep, tidy } from './tensor/scope';
 export * from './tensor/creation';
@@ -19,7 +19,7 @@ export { expand, flatten, permute, reshape, slice, squeeze, transpose, unsqueeze
 export { noGrad } from './autograd/node';
 export { gradients, type GradientsOptions } from './autograd/backward';
 export { grad, valueAndGrad } from './autograd/functional';
-export { checkGradients, type GradcheckOptions } from './autograd/gradcheck';
+export { checkGradients, checkSecondOrder, type GradcheckOptions } from './autograd/gradcheck';
 export * as nn from './nn';
 export * as optim from './optim';
 export * as metrics from './metrics';

@@ -12,18 +12,18 @@ export const Scratch = {
   length: 96,
   op: 0,
   inputs: 1,
-  outputs: 8,
+  outputs: 16,
   outputSize: 10,
-  ints: 38,
-  floats: 58,
-  strides: 18,
-  offset: 28,
+  ints: 46,
+  floats: 72,
+  strides: 26,
+  offset: 36,
 } as const;
 
 /** At most this many axes: `kMaxRank` in native/core/tensor_view.h. */
 export const maxRank = 8;
 
-type HostArray = Float32Array | Int32Array | Uint8Array;
+type HostArray = Float32Array | Int32Array | Uint8Array | Float64Array | BigInt64Array | Uint16Array;
 
 interface Addon {
   init(scratch: Float64Array): boolean;

@@ -6,14 +6,24 @@ import { fileURLToPath } from 'node:url';
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const source = path.join(root, 'native/core/ops.def');
 const target = path.join(root, 'lib/ops/table.ts');
-const dtypes = { F: 'float32', I: 'int32', B: 'bool' };
+const dtypes = {
+  F: 'float32',
+  I: 'int32',
+  B: 'bool',
+  D: 'float64',
+  L: 'int64',
+  U: 'uint8',
+  H: 'float16',
+  E: 'bfloat16',
+};
 
 function readRows() {
   const text = readFileSync(source, 'utf8');
   return [...text.matchAll(/^KINDLING_OP\(([^)]*)\)/gm)].map(([, row]) => {
     const fields = row.split(',').map((field) => field.trim());
     if (fields.length !== 7) throw new Error(`ops.def: expected 7 fields in KINDLING_OP(${row})`);
-    if (!/^[FIB](\|[FIB])*$/.test(fields[6])) throw new Error(`ops.def: expected dtypes in KINDLING_OP(${row})`);
+    if (fields[6] === 'ANY') fields[6] = Object.keys(dtypes).join('|');
+    if (!/^[FIBDLUHE](\|[FIBDLUHE])*$/.test(fields[6])) throw new Error(`ops.def: expected dtypes in KINDLING_OP(${row})`);
     return fields;
   });
 }

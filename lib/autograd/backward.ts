@@ -41,7 +41,7 @@ function checkSeed(root: AnyTensor, seed: AnyTensor | undefined): void {
     );
   }
   seed._check('backward');
-  if (seed.dtype !== 'float32' || !sameShape(seed.shape, root.shape)) {
+  if (seed.dtype !== root.dtype || !sameShape(seed.shape, root.shape)) {
     throw new GradientError(
       `backward: the gradient is ${seed.dtype} ${formatShape(seed.shape)}, ` +
         `the tensor is ${root.dtype} ${formatShape(root.shape)}`,
@@ -147,7 +147,7 @@ export function backward(root: AnyTensor, options: BackwardOptions = {}): void {
   withGrad(createGraph, () => {
     tidy(() => {
       const pass = new BackwardPass(options.retainGraph ?? createGraph, noCaptures, addToLeaf);
-      pass.run(root, (options.gradient as Tensor | undefined) ?? ones(root.shape));
+      pass.run(root, (options.gradient as Tensor | undefined) ?? (ones(root.shape, { dtype: root.dtype }) as Tensor));
     });
   });
 }
@@ -194,8 +194,13 @@ export function gradients(output: AnyTensor, inputs: readonly AnyTensor[], optio
         }
       };
       const pass = new BackwardPass(options.retainGraph ?? createGraph, captures, collect);
-      pass.run(output, (options.gradient as Tensor | undefined) ?? ones(output.shape));
-      return inputs.map((input) => found.get(input._node ?? input) ?? zeros(input.shape));
+      pass.run(
+        output,
+        (options.gradient as Tensor | undefined) ?? (ones(output.shape, { dtype: output.dtype }) as Tensor),
+      );
+      return inputs.map(
+        (input) => found.get(input._node ?? input) ?? (zeros(input.shape, { dtype: input.dtype }) as Tensor),
+      );
     }),
   );
 }

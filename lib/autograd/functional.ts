@@ -1,6 +1,7 @@
 /** Derivatives of functions. */
 import { GradientError } from '../errors';
 import { tidy } from '../tensor/scope';
+import { isFloat } from '../tensor/dtype';
 import { formatShape } from '../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
 import { alias } from '../ops/views';
@@ -9,7 +10,9 @@ import { isGradEnabled, withGrad } from './node';
 
 /** An input that the graph starts from, connected to whatever `x` itself depends on. */
 function variable(x: AnyTensor): Tensor {
-  if (!isTensor(x) || x.dtype !== 'float32') throw new TypeError('grad: every argument must be a float32 tensor');
+  if (!isTensor(x) || !isFloat(x.dtype)) {
+    throw new TypeError('grad: every argument must be a floating-point tensor');
+  }
   x._check('grad');
   const input = alias(x) as Tensor;
   if (!input.requiresGrad) input.requiresGrad = true;

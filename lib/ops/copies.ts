@@ -1,16 +1,18 @@
 /** Copies: contiguous layout, other dtypes, rows by index, concatenation. */
 import { isRecording, record } from '../autograd/node';
 import { DTypeError, ShapeError } from '../errors';
-import { checkDType, type DType } from '../tensor/dtype';
+import { checkDType, isFloat, type DType } from '../tensor/dtype';
 import { checkAxis, formatShape, type Shape } from '../tensor/shape';
 import { defineMethods } from '../tensor/methods';
 import type { Tensor } from '../tensor/tensor';
 import { isTensor, tensorHooks, type AnyTensor } from '../tensor/tensor';
+import { checkTensor } from './define';
 import { run } from './run';
 import { slice } from './views';
 
 /** A copy in memory of its own, in row-major order. */
 export function clone<D extends DType>(x: Tensor<D>): Tensor<D> {
+  checkTensor('clone', x);
   const out = run('copy', [x], x.shape, x.dtype);
   if (isRecording(x)) record('clone', out, [x], [], (grad) => [grad]);
   return out;
@@ -18,21 +20,28 @@ export function clone<D extends DType>(x: Tensor<D>): Tensor<D> {
 
 /** `x` itself if it is row-major without gaps, else a copy that is. */
 export function contiguous<D extends DType>(x: Tensor<D>): Tensor<D> {
-  x._check('contiguous');
+  checkTensor('contiguous', x);
   return x.isContiguous ? x : clone(x);
 }
 tensorHooks.contiguous = contiguous;
 
 /**
- * The elements as another dtype. float32 to int32 truncates toward zero and saturates, NaN becomes 0;
- * anything but 0 is true. Returns `x` itself if it has the dtype already.
+ * The elements as another dtype. A float becomes an integer toward zero and saturates, NaN becomes 0;
+ * integers wrap; anything but 0 is true; halves round to nearest. Between floats gradients flow through.
+ * Returns `x` itself if it has the dtype already.
  */
 export function cast<E extends DType>(x: AnyTensor, dtype: E): Tensor<E> {
-  x._check('cast');
+  checkTensor('cast', x);
   checkDType('cast', dtype);
   if (x.dtype === dtype) return x as unknown as Tensor<E>;
-  return run('cast', [x], x.shape, dtype);
+  const out = run('cast', [x], x.shape, dtype);
+  if (isFloat(dtype) && isRecording(x)) {
+    const { dtype: before } = x;
+    record('cast', out, [x], [], (grad) => [cast(grad, before) as Tensor]);
+  }
+  return out;
 }
+tensorHooks.cast = cast;
 
 function checkIndex(op: string, index: AnyTensor): void {
   if (!isTensor(index)) throw new TypeError(`${op}: the index must be an int32 tensor`);
@@ -48,7 +57,7 @@ function checkIndex(op: string, index: AnyTensor): void {
  * @throws RangeError if an index is out of range.
  */
 export function indexSelect<D extends DType>(x: Tensor<D>, index: Tensor<'int32'>): Tensor<D> {
-  x._check('indexSelect');
+  checkTensor('indexSelect', x);
   checkIndex('indexSelect', index);
   if (x.rank === 0) throw new ShapeError('indexSelect: a scalar has no rows');
   const out = run('indexSelect', [x, index], [index.size, ...x.shape.slice(1)], x.dtype);
@@ -61,7 +70,7 @@ export function indexSelect<D extends DType>(x: Tensor<D>, index: Tensor<'int32'
 
 /** The gradient of {@link indexSelect}: each row of `grad` added to the row its index names. */
 function indexAdd(grad: Tensor, index: Tensor<'int32'>, shape: Shape): Tensor {
-  const out = run('indexAdd', [grad, index], shape, 'float32');
+  const out = run('indexAdd', [grad, index], shape, grad.dtype);
   if (isRecording(grad)) {
     record('indexAdd', out, [grad], [index], (second, { saved }) => [indexSelect(second, saved[0] as Tensor<'int32'>)]);
   }
@@ -89,10 +98,10 @@ export function concat<D extends DType>(tensors: readonly Tensor<D>[], axis = 0)
     throw new ShapeError('concat: needs at least one tensor');
   }
   const [first, ...rest] = tensors as readonly Tensor<D>[];
-  first._check('concat');
+  checkTensor('concat', first);
   const joined = checkAxis('concat', axis, first.rank);
   rest.forEach((tensor, i) => {
-    tensor._check('concat');
+    checkTensor('concat', tensor);
     if (tensor.dtype !== first.dtype) {
       throw new DTypeError(`concat: tensor ${String(i + 1)} is ${tensor.dtype}, the first ${first.dtype}`);
     }

@@ -6,7 +6,7 @@ import { broadcastShapes, formatShape, sizeOf, type Shape } from '../tensor/shap
 import { defineMethods } from '../tensor/methods';
 import type { Tensor } from '../tensor/tensor';
 import { type AnyTensor } from '../tensor/tensor';
-import { requireFloat, sum } from './reduce';
+import { requireFloat, requireSame, sum } from './reduce';
 import { run } from './run';
 import { expand, reshape, transpose, unsqueeze } from './views';
 
@@ -21,11 +21,12 @@ function batchOf(x: Tensor): Shape {
 /**
  * The matrix product of the last two axes; the axes before them are batches and broadcast. A vector
  * counts as a row on the left and as a column on the right, and its axis is removed again.
- * @throws ShapeError if the inner dimensions differ; DTypeError unless both are float32.
+ * @throws ShapeError if the inner dimensions differ; DTypeError unless both are float32 or both float64.
  */
 export function matmul(a: AnyTensor, b: AnyTensor): Tensor {
   const x = requireFloat('matmul', 'a', a);
   const y = requireFloat('matmul', 'b', b);
+  requireSame('matmul', x, y);
   if (x.rank === 0 || y.rank === 0) {
     throw new ShapeError(`matmul: a scalar is no matrix: ${formatShape(x.shape)} × ${formatShape(y.shape)}`);
   }
@@ -57,7 +58,7 @@ function squeezeAt(x: Tensor, axis: number): Tensor {
 /** Operands of one rank with equal batch axes. */
 function product(x: Tensor, y: Tensor): Tensor {
   const shape = [...x.shape.slice(0, -1), y.shape[y.rank - 1]];
-  const out = run('matmul', [x, y], shape, 'float32');
+  const out = run('matmul', [x, y], shape, x.dtype);
   if (isRecording(x, y)) {
     record('matmul', out, [x, y], [x, y], (grad, { saved, needs }) => {
       const [left, right] = saved as Tensor[];
@@ -82,6 +83,7 @@ function rows(x: Tensor): Tensor {
 export function linear(x: AnyTensor, weight: AnyTensor, bias: AnyTensor | null = null): Tensor {
   const input = requireFloat('linear', 'x', x);
   const w = requireFloat('linear', 'weight', weight);
+  requireSame('linear', input, w);
   if (w.rank !== 2 || input.rank === 0 || input.shape[input.rank - 1] !== w.shape[1]) {
     throw new ShapeError(
       `linear: x ${formatShape(input.shape)} does not fit weight ${formatShape(w.shape)}: ` +
@@ -90,12 +92,13 @@ export function linear(x: AnyTensor, weight: AnyTensor, bias: AnyTensor | null =
   }
   if (bias === null) return matmul(input, transpose(w));
   const b = requireFloat('linear', 'bias', bias);
+  requireSame('linear', input, b);
   if (b.rank !== 1 || b.size !== w.shape[0]) {
     throw new ShapeError(
       `linear: bias ${formatShape(b.shape)} does not fit weight ${formatShape(w.shape)}: expected [${String(w.shape[0])}]`,
     );
   }
-  const out = run('linear', [input, w, b], [...input.shape.slice(0, -1), w.shape[0]], 'float32');
+  const out = run('linear', [input, w, b], [...input.shape.slice(0, -1), w.shape[0]], input.dtype);
   if (isRecording(input, w, b)) {
     record('linear', out, [input, w, b], [input, w], (grad, { saved, needs }) => {
       const [inputSaved, wSaved] = saved as Tensor[];

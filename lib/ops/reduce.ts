@@ -1,15 +1,16 @@
 /** Reductions over one, several or all axes. */
 import { isRecording, record } from '../autograd/node';
 import { DTypeError, ShapeError } from '../errors';
-import type { DType } from '../tensor/dtype';
+import { isHalf, type DType, type FloatOf } from '../tensor/dtype';
 import { axesMask, checkAxis, formatShape, reducedShape, sameShape, type Shape } from '../tensor/shape';
 import { defineMethods } from '../tensor/methods';
 import type { Tensor } from '../tensor/tensor';
 import { isTensor, type AnyTensor } from '../tensor/tensor';
 import { cast } from './copies';
 import { div, equal, mul } from './elementwise';
+import { checkTensor, workingDType } from './define';
 import { run } from './run';
-import { opTable, type OpName } from './table';
+import type { OpName } from './table';
 import { expand, reshape } from './views';
 
 /** Options of the reductions. */
@@ -17,6 +18,9 @@ export interface ReduceOptions {
   /** Leave the reduced axes in the shape, with extent 1. Default false. */
   keepDims?: boolean;
 }
+
+/** The dtype of a sum: bool and uint8 count as int32. */
+export type SumOf<D extends DType> = DType extends D ? 'float32' : D extends 'bool' | 'uint8' ? 'int32' : D;
 
 type Axes = number | readonly number[] | undefined;
 
@@ -34,21 +38,22 @@ function checkNotEmpty(op: string, x: AnyTensor, mask: number): void {
   }
 }
 
-/** bool takes part in arithmetic as int32; mean works in float32. */
+/** bool and uint8 take part in arithmetic as int32, halves as float32. */
 function arithmetic(op: OpName, x: AnyTensor): AnyTensor {
-  if (!isTensor(x)) throw new TypeError(`${op}: expected a tensor`);
-  x._check(op);
-  const { dtypes } = opTable[op];
-  if (dtypes.includes(x.dtype)) return x;
-  return cast(x, dtypes.includes('int32') ? 'int32' : 'float32');
+  checkTensor(op, x);
+  return cast(x, workingDType(op, x.dtype));
+}
+
+/** The result in the input's own dtype where that is a half. */
+function restore(out: AnyTensor, x: AnyTensor): AnyTensor {
+  return isHalf(x.dtype) ? cast(out, x.dtype) : out;
 }
 
 /**
- * The sum over `axes` (default all); an empty sum is 0. bool counts as int32, int32 wraps.
- * float32 is summed in blocks, so that the error grows with the logarithm of the count.
+ * The sum over `axes` (default all); an empty sum is 0. bool and uint8 count as int32, integers wrap.
+ * Floats are summed in blocks, so that the error grows with the logarithm of the count.
  */
-export function sum(x: Tensor<'int32'> | Tensor<'bool'>, axes?: Axes, options?: ReduceOptions): Tensor<'int32'>;
-export function sum<D extends DType>(x: Tensor<D>, axes?: Axes, options?: ReduceOptions): Tensor<D>;
+export function sum<D extends DType>(x: Tensor<D>, axes?: Axes, options?: ReduceOptions): Tensor<SumOf<D>>;
 export function sum(x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): AnyTensor {
   const input = arithmetic('sum', x);
   const mask = axesMask('sum', axes, input.rank);
@@ -57,20 +62,20 @@ export function sum(x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): Any
     const { shape } = input;
     record('sum', out, [input], [], (grad) => [spread(grad, shape, mask)]);
   }
-  return out;
+  return restore(out, x);
 }
 
-/** The mean over `axes` (default all), in float32; NaN over nothing. */
-export function mean(x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): Tensor {
+/** The mean over `axes` (default all); integers become float32; NaN over nothing. */
+export function mean<D extends DType>(x: Tensor<D>, axes?: Axes, options: ReduceOptions = {}): Tensor<FloatOf<D>> {
   const input = arithmetic('mean', x);
   const mask = axesMask('mean', axes, input.rank);
-  const out = run('mean', [input], reducedShape(input.shape, mask, options.keepDims ?? false), 'float32', [mask]);
+  const out = run('mean', [input], reducedShape(input.shape, mask, options.keepDims ?? false), input.dtype, [mask]);
   if (isRecording(input)) {
     const { shape } = input;
     const count = shape.reduce((product, extent, axis) => ((mask >> axis) & 1 ? product * extent : product), 1);
     record('mean', out, [input], [], (grad) => [spread(div(grad, count), shape, mask)]);
   }
-  return out;
+  return restore(out, x) as Tensor<FloatOf<D>>;
 }
 
 function extremum(op: 'max' | 'min') {
@@ -82,12 +87,12 @@ function extremum(op: 'max' | 'min') {
     if (isRecording(input)) {
       record(op, out, [input], [input, out], (grad, { saved }) => {
         const [before, after] = saved as Tensor[];
-        const hits = cast(equal(before, spread(after, before.shape, mask)), 'float32');
+        const hits = cast(equal(before, spread(after, before.shape, mask)), grad.dtype);
         const share = div(hits, sum(hits, maskAxes(mask, before.rank), { keepDims: true }));
         return [mul(spread(grad, before.shape, mask), share)];
       });
     }
-    return out;
+    return restore(out, x) as Tensor<D>;
   };
 }
 
@@ -127,20 +132,27 @@ export function sumTo(x: Tensor, shape: Shape): Tensor {
   return reshape(reduced, shape);
 }
 
-/** @internal Throws unless `x` is float32, for operations that have no other form. */
+/** @internal Throws unless `x` is float32 or float64, for operations that have no other form. */
 export function requireFloat(op: string, name: string, x: AnyTensor): Tensor {
   if (!isTensor(x)) throw new TypeError(`${op}: ${name} must be a tensor`);
   x._check(op);
-  if (x.dtype !== 'float32') throw new DTypeError(`${op}: ${name} must be float32, got ${x.dtype}`);
+  if (x.dtype !== 'float32' && x.dtype !== 'float64') {
+    throw new DTypeError(`${op}: ${name} must be float32 or float64, got ${x.dtype}`);
+  }
   return x as Tensor;
+}
+
+/** @internal Throws unless two float tensors have one dtype: mixed precision should be the user's choice. */
+export function requireSame(op: string, a: AnyTensor, b: AnyTensor): void {
+  if (a.dtype !== b.dtype) throw new DTypeError(`${op}: dtypes differ: ${a.dtype} and ${b.dtype}`);
 }
 
 declare module '../tensor/tensor' {
   interface Tensor<D extends DType = 'float32'> {
     /** {@link sum} */
-    sum(axes?: Axes, options?: ReduceOptions): Tensor<D extends 'float32' ? 'float32' : 'int32'>;
+    sum(axes?: Axes, options?: ReduceOptions): Tensor<SumOf<D>>;
     /** {@link mean} */
-    mean(axes?: Axes, options?: ReduceOptions): Tensor;
+    mean(axes?: Axes, options?: ReduceOptions): Tensor<FloatOf<D>>;
     /** {@link max} */
     max(axes?: Axes, options?: ReduceOptions): Tensor<D>;
     /** {@link min} */

@@ -24,7 +24,7 @@ function alongLast(op: string, x: AnyTensor, axis: number, apply: (x: Tensor) =>
 /** e^x normalized to the sum 1 along `axis` (default the last). Shifted by the maximum, so it never overflows. */
 export function softmax(x: AnyTensor, axis = -1): Tensor {
   return alongLast('softmax', x, axis, (input) => {
-    const y = run('softmax', [input], input.shape, 'float32');
+    const y = run('softmax', [input], input.shape, input.dtype);
     if (isRecording(input)) {
       record('softmax', y, [input], [y], (grad, { saved }) => [softmaxBackward(grad, saved[0] as Tensor)]);
     }
@@ -34,7 +34,7 @@ export function softmax(x: AnyTensor, axis = -1): Tensor {
 
 /** y·(g - Σ g·y) */
 function softmaxBackward(grad: Tensor, y: Tensor): Tensor {
-  const out = run('softmaxBackward', [grad, y], y.shape, 'float32');
+  const out = run('softmaxBackward', [grad, y], y.shape, y.dtype);
   if (isRecording(grad, y)) {
     record('softmaxBackward', out, [grad, y], [grad, y], (second, { saved, needs }) => {
       const [g, s] = saved as Tensor[];
@@ -52,7 +52,7 @@ function softmaxBackward(grad: Tensor, y: Tensor): Tensor {
 /** The logarithm of {@link softmax}, computed as x - log Σ e^x. */
 export function logSoftmax(x: AnyTensor, axis = -1): Tensor {
   return alongLast('logSoftmax', x, axis, (input) => {
-    const y = run('logSoftmax', [input], input.shape, 'float32');
+    const y = run('logSoftmax', [input], input.shape, input.dtype);
     if (isRecording(input)) {
       record('logSoftmax', y, [input], [y], (grad, { saved }) => [logSoftmaxBackward(grad, saved[0] as Tensor)]);
     }
@@ -62,7 +62,7 @@ export function logSoftmax(x: AnyTensor, axis = -1): Tensor {
 
 /** g - e^y·Σ g */
 function logSoftmaxBackward(grad: Tensor, y: Tensor): Tensor {
-  const out = run('logSoftmaxBackward', [grad, y], y.shape, 'float32');
+  const out = run('logSoftmaxBackward', [grad, y], y.shape, y.dtype);
   if (isRecording(grad, y)) {
     record('logSoftmaxBackward', out, [grad, y], [grad, y], (second, { saved, needs }) => {
       const [g, logits] = saved as Tensor[];
@@ -121,7 +121,7 @@ export function crossEntropy(
   if (input.shape[1] === 0 && input.shape[0] > 0) {
     throw new ShapeError(`crossEntropy: logits ${formatShape(input.shape)} have no classes`);
   }
-  const loss = run('crossEntropy', [input, labels], [labels.size], 'float32');
+  const loss = run('crossEntropy', [input, labels], [labels.size], input.dtype);
   if (isRecording(input)) {
     record('crossEntropy', loss, [input], [input, labels], (grad, { saved }) => {
       const [x, y] = saved;
@@ -133,22 +133,22 @@ export function crossEntropy(
 
 /** (softmax(logits) - onehot(labels))·grad, one pass over each row. */
 function crossEntropyBackward(logits: Tensor, labels: Tensor<'int32'>, grad: Tensor): Tensor {
-  const out = run('crossEntropyBackward', [logits, labels, grad], logits.shape, 'float32');
+  const out = run('crossEntropyBackward', [logits, labels, grad], logits.shape, logits.dtype);
   if (isRecording(logits, grad)) {
     record('crossEntropyBackward', out, [logits, grad], [logits, labels, grad], (second, { saved, needs }) => {
       const [x, y, g] = saved as [Tensor, Tensor<'int32'>, Tensor];
       const p = softmax(x);
       return [
         needs[0] ? softmaxBackward(mul(second, unsqueeze(g, 1)), p) : null,
-        needs[1] ? sum(mul(second, sub(p, oneHot(y, x.shape[1]))), -1) : null,
+        needs[1] ? sum(mul(second, sub(p, oneHot(y, x.shape[1], p))), -1) : null,
       ];
     });
   }
   return out;
 }
 
-function oneHot(labels: Tensor<'int32'>, classes: number): Tensor {
-  return cast(equal(unsqueeze(labels, 1), arange(classes)), 'float32');
+function oneHot(labels: Tensor<'int32'>, classes: number, like: Tensor): Tensor {
+  return cast(equal(unsqueeze(labels, 1), arange(classes)), like.dtype);
 }
 
 /**

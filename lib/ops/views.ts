@@ -16,6 +16,7 @@ import {
 import { defineMethods } from '../tensor/methods';
 import { Tensor, tensorHooks, type AnyTensor } from '../tensor/tensor';
 import { contiguous } from './copies';
+import { checkTensor } from './define';
 import { sumTo } from './reduce';
 import { finish, owner, run } from './run';
 
@@ -82,7 +83,7 @@ function withInferred(op: string, x: AnyTensor, shape: readonly number[]): Shape
  * @throws ShapeError if the number of elements differs.
  */
 export function reshape<D extends DType>(x: Tensor<D>, shape: readonly number[]): Tensor<D> {
-  x._check('reshape');
+  checkTensor('reshape', x);
   const target = withInferred('reshape', x, shape);
   if (sizeOf(target) !== x.size) {
     throw new ShapeError(
@@ -102,7 +103,7 @@ export function reshape<D extends DType>(x: Tensor<D>, shape: readonly number[])
 
 /** Merges the axes `start` to `end` (default: all) into one. A scalar becomes a vector of one. */
 export function flatten<D extends DType>(x: Tensor<D>, start = 0, end = -1): Tensor<D> {
-  x._check('flatten');
+  checkTensor('flatten', x);
   if (x.rank === 0) return reshape(x, [1]);
   const first = checkAxis('flatten', start, x.rank);
   const last = checkAxis('flatten', end, x.rank);
@@ -118,7 +119,7 @@ export function flatten<D extends DType>(x: Tensor<D>, start = 0, end = -1): Ten
  * @throws RangeError unless `axes` names every axis once.
  */
 export function permute<D extends DType>(x: Tensor<D>, axes: readonly number[]): Tensor<D> {
-  x._check('permute');
+  checkTensor('permute', x);
   if (!Array.isArray(axes) || axes.length !== x.rank) {
     throw new RangeError(`permute: needs ${String(x.rank)} axes for shape ${formatShape(x.shape)}`);
   }
@@ -142,7 +143,7 @@ export function permute<D extends DType>(x: Tensor<D>, axes: readonly number[]):
 
 /** Swaps two axes, by default the last two. */
 export function transpose<D extends DType>(x: Tensor<D>, a = -2, b = -1): Tensor<D> {
-  x._check('transpose');
+  checkTensor('transpose', x);
   const order = x.shape.map((_, axis) => axis);
   const first = checkAxis('transpose', a, x.rank);
   const second = checkAxis('transpose', b, x.rank);
@@ -153,7 +154,7 @@ export function transpose<D extends DType>(x: Tensor<D>, a = -2, b = -1): Tensor
 
 /** Removes an axis of extent 1, or all such axes. */
 export function squeeze<D extends DType>(x: Tensor<D>, axis?: number): Tensor<D> {
-  x._check('squeeze');
+  checkTensor('squeeze', x);
   if (axis === undefined) {
     return restride(x, 'squeeze', (i) => x.shape[i] !== 1);
   }
@@ -181,7 +182,7 @@ function restride<D extends DType>(x: Tensor<D>, op: string, keepAxis: (axis: nu
 
 /** Inserts an axis of extent 1 at `axis` of the result: -1 appends it. */
 export function unsqueeze<D extends DType>(x: Tensor<D>, axis: number): Tensor<D> {
-  x._check('unsqueeze');
+  checkTensor('unsqueeze', x);
   const at = checkAxis('unsqueeze', axis, x.rank + 1);
   const insert = (list: Shape, value: number): number[] => [...list.slice(0, at), value, ...list.slice(at)];
   const shape = checkShape('unsqueeze', insert(x.shape, 1));
@@ -198,7 +199,7 @@ export function unsqueeze<D extends DType>(x: Tensor<D>, axis: number): Tensor<D
  * @throws ShapeError if an axis of another extent would have to change.
  */
 export function expand<D extends DType>(x: Tensor<D>, shape: readonly number[]): Tensor<D> {
-  x._check('expand');
+  checkTensor('expand', x);
   const missing = shape.length - x.rank;
   const target = checkShape(
     'expand',
@@ -258,7 +259,7 @@ function resolveSlice(spec: SliceSpec, extent: number, axis: number): AxisSlice 
  * @example x.slice(0, [1, -1], [null, null, 2])
  */
 export function slice<D extends DType>(x: Tensor<D>, ...specs: readonly SliceSpec[]): Tensor<D> {
-  x._check('slice');
+  checkTensor('slice', x);
   if (specs.length > x.rank) {
     throw new ShapeError(
       `slice: ${String(specs.length)} axes given for shape ${formatShape(x.shape)} of rank ${String(x.rank)}`,
@@ -289,7 +290,7 @@ function sliceBackward(grad: Tensor, shape: Shape, axes: readonly AxisSlice[]): 
     axes.map((axis) => axis.length),
   );
   const ints = [shape.length, ...axes.flatMap(({ start, step }) => [start, step])];
-  const out = run('sliceBackward', [full], shape, 'float32', ints);
+  const out = run('sliceBackward', [full], shape, full.dtype, ints);
   if (isRecording(full)) {
     record('sliceBackward', out, [full], [], (second) => [
       slice(

@@ -4,15 +4,15 @@ import { DTypeError, ShapeError } from '../errors';
 import { native, nativeError } from '../native';
 import { finish, owner, run, writeOutput } from '../ops/run';
 import { defaultGenerator, type Generator } from './generator';
-import { checkDType, hostArray, type DType } from './dtype';
+import { checkDType, hostArray, isHalf, type DType } from './dtype';
 import { checkInteger, checkNumber, checkShape, describe, formatShape, sizeOf, type Shape } from './shape';
-import { Tensor, type NestedArray } from './tensor';
+import { Tensor, tensorHooks, type NestedArray } from './tensor';
 
 /** Options of the functions that make tensors. */
 export interface CreationOptions<D extends DType = DType> {
   /** Element type; default float32. */
   dtype?: D;
-  /** Record operations on the tensor for `backward`; float32 only. Default false. */
+  /** Record operations on the tensor for `backward`; floating-point only. Default false. */
   requiresGrad?: boolean;
 }
 
@@ -32,7 +32,8 @@ export type NumericArray =
   | Uint32Array
   | Uint16Array
   | Uint8Array
-  | Uint8ClampedArray;
+  | Uint8ClampedArray
+  | BigInt64Array;
 
 function withOptions<D extends DType>(x: Tensor<D>, options: CreationOptions): Tensor<D> {
   if (options.requiresGrad) x.requiresGrad = true;
@@ -40,7 +41,7 @@ function withOptions<D extends DType>(x: Tensor<D>, options: CreationOptions): T
 }
 
 function isNumericArray(values: unknown): values is NumericArray {
-  return types.isTypedArray(values) && !types.isBigInt64Array(values) && !types.isBigUint64Array(values);
+  return types.isTypedArray(values) && !types.isBigUint64Array(values);
 }
 
 /** Flattens nested arrays, checking that they are a full box of numbers or booleans. */
@@ -73,31 +74,66 @@ function flattenNested(values: NestedArray): { shape: number[]; flat: (number | 
   return { shape, flat };
 }
 
-function inferDType(values: ArrayLike<number | boolean>, isNested: boolean): DType {
+function inferDType(values: ArrayLike<number | boolean | bigint>, isNested: boolean): DType {
   if (isNested) return values.length > 0 && typeof values[0] === 'boolean' ? 'bool' : 'float32';
   if (types.isFloat32Array(values) || types.isFloat64Array(values)) return 'float32';
   if (types.isInt32Array(values) || types.isInt16Array(values) || types.isInt8Array(values)) return 'int32';
   if (types.isUint16Array(values)) return 'int32';
+  if (types.isUint8Array(values) || types.isUint8ClampedArray(values)) return 'uint8';
+  if (types.isBigInt64Array(values)) return 'int64';
   throw new DTypeError(`tensor: give a dtype for ${describe(values)}: its values have no single natural one`);
 }
 
-/** The elements as the dtype's own typed array. int32 must be whole and in range; bool is `value != 0`. */
-function convert(values: ArrayLike<number | boolean>, dtype: DType): Float32Array | Int32Array | Uint8Array {
-  if (types.isFloat32Array(values) && dtype === 'float32') return plain(values);
-  if (types.isInt32Array(values) && dtype === 'int32') return plain(values);
+type Plain = Float32Array | Float64Array | Int32Array | BigInt64Array | Uint8Array;
+
+/** The dtype whose own typed array this is, as far as one array belongs to one dtype. */
+function isOwnArray(values: object, dtype: DType): values is Plain {
+  switch (dtype) {
+    case 'float32':
+    case 'float16':
+    case 'bfloat16':
+      return types.isFloat32Array(values);
+    case 'float64':
+      return types.isFloat64Array(values);
+    case 'int32':
+      return types.isInt32Array(values);
+    case 'int64':
+      return types.isBigInt64Array(values);
+    case 'uint8':
+      return types.isUint8Array(values);
+    case 'bool':
+      return false;
+  }
+}
+
+/** The integers that a dtype holds, as far as a number says them exactly. */
+const integerRange: Readonly<Partial<Record<DType, readonly [number, number]>>> = {
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  uint8: [0, 255],
+};
+
+function checkRange(op: string, value: number, dtype: DType, where: string): void {
+  const range = integerRange[dtype];
+  if (range === undefined || (Number.isInteger(value) && value >= range[0] && value <= range[1])) return;
+  throw new RangeError(`${op}: ${String(value)}${where} is not an ${dtype}`);
+}
+
+/** The elements as the dtype's own typed array. Integers must be whole and in range; bool is `value != 0`. */
+function convert(values: ArrayLike<number | boolean | bigint>, dtype: DType): Plain {
+  if (isOwnArray(values, dtype)) return plain(values);
   const result = hostArray(dtype, values.length);
   for (let i = 0; i < values.length; i++) {
     const value = Number(values[i]);
-    if (dtype === 'int32' && (value | 0) !== value) {
-      throw new RangeError(`tensor: ${String(value)} at position ${String(i)} is not an int32`);
-    }
-    result[i] = dtype === 'bool' ? Number(value !== 0 && values[i] !== false) : value;
+    if (integerRange[dtype] !== undefined) checkRange('tensor', value, dtype, ` at position ${String(i)}`);
+    if (dtype === 'int64') (result as BigInt64Array)[i] = BigInt(value);
+    else (result as Float32Array)[i] = dtype === 'bool' ? Number(value !== 0) : value;
   }
   return result;
 }
 
 /** Native code reads plain memory only: shared or resizable buffers could change under it. */
-function plain<T extends Float32Array | Int32Array>(values: T): T {
+function plain<T extends Plain>(values: T): T {
   const { buffer } = values as { buffer: ArrayBufferLike & { resizable?: boolean } };
   const isPlain = types.isArrayBuffer(buffer) && buffer.resizable !== true;
   return isPlain ? values : (values.slice() as T);
@@ -119,7 +155,8 @@ function isDetached(values: NumericArray): boolean {
  * A tensor with a copy of `values`: a number, nested arrays, or a typed array.
  *
  * The dtype is float32 for numbers, bool for booleans, and follows a typed array where that is clear
- * (Float32Array and Float64Array: float32; Int32Array and shorter: int32).
+ * (Float32Array and Float64Array: float32; Int32Array and shorter: int32; bytes: uint8; BigInt64Array:
+ * int64).
  * @throws ShapeError for ragged nesting or a shape that does not hold the elements; RangeError for a
  * value that an int32 cannot be; TypeError for anything else, a detached buffer included.
  * @example tensor([[1, 2], [3, 4]])
@@ -133,6 +170,8 @@ export function tensor(
   values: Int32Array | Int16Array | Int8Array | Uint16Array,
   options?: TensorOptions,
 ): Tensor<'int32'>;
+export function tensor(values: Uint8Array | Uint8ClampedArray, options?: TensorOptions): Tensor<'uint8'>;
+export function tensor(values: BigInt64Array, options?: TensorOptions): Tensor<'int64'>;
 export function tensor(
   values: boolean | boolean[] | boolean[][] | boolean[][][],
   options?: TensorOptions,
@@ -153,11 +192,20 @@ export function tensor(values: NestedArray | NumericArray, options: TensorOption
       `tensor: shape ${formatShape(shape)} holds ${String(sizeOf(shape))} elements, got ${String(data.length)}`,
     );
   }
+  if (!isHalf(dtype)) return withOptions(upload(data, shape, dtype), options);
+  const wide = upload(data, shape, 'float32');
+  const result = tensorHooks.cast(wide, dtype);
+  wide.dispose();
+  return withOptions(result, options);
+}
+
+/** Numbers of the dtype's own typed array into native memory. */
+function upload<D extends DType>(data: Plain, shape: Shape, dtype: D): Tensor<D> {
   const result = new Tensor(shape, dtype);
   writeOutput(shape, dtype);
   const handle = native.fromHost(owner(result), data);
   if (handle === 0) throw nativeError('tensor');
-  return withOptions(finish('tensor', result, handle), options);
+  return finish('tensor', result, handle);
 }
 
 /** A tensor of `shape` filled with `value`. Default dtype float32. */
@@ -170,9 +218,7 @@ export function full(shape: Shape, value: number | boolean, options?: CreationOp
 export function full(shape: Shape, value: number | boolean, options: CreationOptions = {}): Tensor<DType> {
   const dtype = checkDType('full', options.dtype ?? 'float32');
   const number = Number(value);
-  if (dtype === 'int32' && (number | 0) !== number) {
-    throw new RangeError(`full: ${String(value)} is not an int32`);
-  }
+  checkRange('full', number, dtype, '');
   return withOptions(run('full', [], checkShape('full', shape), dtype, undefined, [number]), options);
 }
 
@@ -212,7 +258,7 @@ export function arange(
   if (step === 0) throw new RangeError('arange: step must not be 0');
   const isWhole = [start, end, step].every(Number.isInteger);
   const dtype = checkDType('arange', given.dtype ?? (isWhole ? 'int32' : 'float32'));
-  if (dtype === 'bool') throw new DTypeError('arange: dtype bool is not supported');
+  if (dtype === 'bool' || isHalf(dtype)) throw new DTypeError(`arange: dtype ${dtype} is not supported`);
   const shape = checkShape('arange', [Math.max(0, Math.ceil((end - start) / step))]);
   return withOptions(run('arange', [], shape, dtype, undefined, [start, step]), given);
 }

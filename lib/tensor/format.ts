@@ -1,5 +1,5 @@
 /** Tensors as text, laid out as PyTorch does. */
-import type { DType } from './dtype';
+import { isFloat, type DType } from './dtype';
 import type { Shape } from './shape';
 
 /** Options of {@link formatTensor}. */
@@ -40,7 +40,7 @@ function floatCell(values: readonly number[], precision: number): Cell {
 
 function cellFor(dtype: DType, values: readonly number[], precision: number): Cell {
   if (dtype === 'bool') return (value) => (value === 0 ? 'false' : 'true');
-  if (dtype === 'int32') return (value) => String(value);
+  if (!isFloat(dtype)) return (value) => String(value);
   return floatCell(values, precision);
 }
 
@@ -53,10 +53,16 @@ function shown(extent: number, edge: number, shorten: boolean): (number | null)[
 
 /**
  * A tensor as text.
- * @param data the elements in row-major order
+ * @param values the elements in row-major order
  * @example formatTensor([1, 2.5], [2], 'float32') // tensor([1.0000, 2.5000])
  */
-export function formatTensor(data: ArrayLike<number>, shape: Shape, dtype: DType, options: FormatOptions = {}): string {
+export function formatTensor(
+  values: ArrayLike<number | bigint>,
+  shape: Shape,
+  dtype: DType,
+  options: FormatOptions = {},
+): string {
+  const data = dtype === 'int64' ? Array.from(values, Number) : (values as ArrayLike<number>);
   const { precision = 4, threshold = 1000, edgeItems = 3, requiresGrad = false } = options;
   const shorten = data.length > threshold;
   const axes = shape.map((extent) => shown(extent, edgeItems, shorten));
@@ -80,7 +86,7 @@ export function formatTensor(data: ArrayLike<number>, shape: Shape, dtype: DType
   };
   const suffixes = [
     ...(data.length === 0 && shape.length > 1 ? [`shape: [${shape.join(', ')}]`] : []),
-    ...(dtype === 'int32' ? [`dtype: 'int32'`] : []),
+    ...(dtype === 'float32' || dtype === 'bool' ? [] : [`dtype: '${dtype}'`]),
     ...(requiresGrad ? ['requiresGrad: true'] : []),
   ];
   const body = data.length === 0 ? '[]' : render(0, 0);

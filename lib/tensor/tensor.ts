@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { DisposedError, GradientError, ShapeError } from '../errors';
 import { native, nativeError } from '../native';
 import type { GradNode } from '../autograd/node';
-import { hostArray, type DataOf, type DType } from './dtype';
+import { hostArray, isFloat, isHalf, type DataOf, type DType } from './dtype';
 import { formatTensor } from './format';
 import { currentScope } from './scope';
 import { contiguousStrides, formatShape, sizeOf, type Shape } from './shape';
@@ -19,6 +19,7 @@ const brand = Symbol.for('kindling.Tensor');
 /** Operations that the tensor's own methods need; lib/ops fills them in, so that no cycle arises. */
 export const tensorHooks = {
   contiguous: undefined as unknown as (x: AnyTensor) => AnyTensor,
+  cast: undefined as unknown as (x: AnyTensor, dtype: DType) => AnyTensor,
   backward: undefined as unknown as (x: AnyTensor, options: BackwardOptions) => void,
   detach: undefined as unknown as (x: AnyTensor) => AnyTensor,
 };
@@ -100,8 +101,8 @@ export class Tensor<D extends DType = 'float32'> {
 
   set requiresGrad(value: boolean) {
     this._check('requiresGrad');
-    if (value && this.dtype !== 'float32') {
-      throw new GradientError(`requiresGrad: only float32 tensors have gradients, this is ${this.dtype}`);
+    if (value && !isFloat(this.dtype)) {
+      throw new GradientError(`requiresGrad: only floating-point tensors have gradients, this is ${this.dtype}`);
     }
     if (!value && this._node !== null) {
       throw new GradientError('requiresGrad: only a leaf can stop requiring a gradient; use detach()');
@@ -122,6 +123,12 @@ export class Tensor<D extends DType = 'float32'> {
   /** A copy of the elements in row-major order, as the dtype's typed array. */
   dataSync(): DataOf[D] {
     this._check('data');
+    if (isHalf(this.dtype)) {
+      const wide = tensorHooks.cast(this, 'float32');
+      const data = wide.dataSync();
+      wide.dispose();
+      return data as DataOf[D];
+    }
     const source = this._strides === undefined ? this : tensorHooks.contiguous(this);
     const result = hostArray(this.dtype, this.size);
     const ok = native.toHost(source._handle, result);
@@ -136,7 +143,7 @@ export class Tensor<D extends DType = 'float32'> {
   }
 
   /**
-   * The value of a tensor with one element; a bool gives 0 or 1.
+   * The value of a tensor with one element; a bool gives 0 or 1, an int64 beyond 2^53 is rounded.
    * @throws ShapeError where there are more elements, or none.
    */
   item(): number {
@@ -144,17 +151,18 @@ export class Tensor<D extends DType = 'float32'> {
     if (this.size !== 1) {
       throw new ShapeError(`item: the tensor must have one element, its shape is ${formatShape(this.shape)}`);
     }
+    if (isHalf(this.dtype)) return this.dataSync()[0] as number;
     return native.item(this._handle);
   }
 
-  /** Nested arrays with the tensor's shape; a number or boolean for rank 0. */
+  /** Nested arrays with the tensor's shape; a number or boolean for rank 0. An int64 beyond 2^53 is rounded. */
   toArray(): NestedArray {
     const data = this.dataSync();
     const isBool = this.dtype === 'bool';
     let next = 0;
     const build = (axis: number): NestedArray => {
       if (axis === this.rank) {
-        const value = data[next++];
+        const value = Number(data[next++]);
         return isBool ? value !== 0 : value;
       }
       return Array.from({ length: this.shape[axis] }, () => build(axis + 1));

@@ -195,8 +195,10 @@ bool hostMemory(napi_env env, napi_value array, void** data, size_t* bytes) {
   const bool isByte =
       type == napi_int8_array || type == napi_uint8_array || type == napi_uint8_clamped_array;
   const bool isWord = type == napi_float32_array || type == napi_int32_array;
-  *bytes = length * (isByte ? 1 : isWord ? 4 : 0);
-  return isByte || isWord;
+  const bool isDouble = type == napi_float64_array || type == napi_bigint64_array;
+  const bool isHalf = type == napi_uint16_array;
+  *bytes = length * (isByte ? 1 : isHalf ? 2 : isWord ? 4 : isDouble ? 8 : 0);
+  return isByte || isHalf || isWord || isDouble;
 }
 
 /// fromHost(owner, typedArray): a contiguous tensor, described by the scratch array, with a copy of
@@ -249,8 +251,9 @@ napi_value toHost(napi_env env, napi_callback_info info) {
   return status == Status::ok ? number(env, 1) : failed(env, environment, status);
 }
 
-/// item(handle): the first element as a number; NaN for a stale handle or an empty tensor, which
-/// TypeScript has excluded.
+/// item(handle): the first element as a number (an int64 beyond 2^53 rounded; a half's bits, which
+/// TypeScript has converted before); NaN for a stale handle or an empty tensor, which TypeScript
+/// has excluded.
 napi_value item(napi_env env, napi_callback_info info) {
   const Arguments arguments = argumentsOf(env, info);
   uint32_t handle = 0;
@@ -266,8 +269,18 @@ napi_value item(napi_env env, napi_callback_info info) {
       case DType::int32:
         value = *static_cast<const int32_t*>(data);
         break;
+      case DType::float64:
+        value = *static_cast<const double*>(data);
+        break;
+      case DType::int64:
+        value = static_cast<double>(*static_cast<const int64_t*>(data));
+        break;
       case DType::boolean:
+      case DType::uint8:
         value = *static_cast<const uint8_t*>(data);
+        break;
+      case DType::float16:
+      case DType::bfloat16:
         break;
     }
   }

@@ -12,15 +12,15 @@ namespace kindling {
 
 // The layout of the scratch array of doubles; lib/native.ts has the same numbers.
 constexpr size_t kScratchLength = 96;
-constexpr int kScratchOp = 0;       // after a call: its Status
-constexpr int kScratchInputs = 1;   // kMaxInputs handles; after a call: the outputs' handles
-constexpr int kScratchOutputs = 8;  // per output: dtype, rank, dimensions
+constexpr int kScratchOp = 0;        // after a call: its Status
+constexpr int kScratchInputs = 1;    // kMaxInputs handles; after a call: the outputs' handles
+constexpr int kScratchOutputs = 16;  // per output: dtype, rank, dimensions
 constexpr int kScratchOutputSize = 2 + kMaxRank;
-constexpr int kScratchInts = 38;
-constexpr int kScratchFloats = 58;
+constexpr int kScratchInts = 46;
+constexpr int kScratchFloats = 72;
 // A view takes the place of an output, followed by:
-constexpr int kScratchStrides = 18;
-constexpr int kScratchOffset = 28;
+constexpr int kScratchStrides = 26;
+constexpr int kScratchOffset = 36;
 
 class Environment {
  public:

@@ -7,6 +7,12 @@ namespace {
 constexpr uint32_t F = 1u << static_cast<int>(DType::float32);
 constexpr uint32_t I = 1u << static_cast<int>(DType::int32);
 constexpr uint32_t B = 1u << static_cast<int>(DType::boolean);
+constexpr uint32_t D = 1u << static_cast<int>(DType::float64);
+constexpr uint32_t L = 1u << static_cast<int>(DType::int64);
+constexpr uint32_t U = 1u << static_cast<int>(DType::uint8);
+constexpr uint32_t H = 1u << static_cast<int>(DType::float16);
+constexpr uint32_t E = 1u << static_cast<int>(DType::bfloat16);
+constexpr uint32_t ANY = F | I | B | D | L | U | H | E;
 
 constexpr OpInfo kOps[] = {
 #define KINDLING_OP(name, kind, inputs, outputs, ints, floats, dtypes) \

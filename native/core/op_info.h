@@ -11,6 +11,7 @@ namespace kindling {
 enum class OpKind : int32_t {
   create,
   unary,
+  test,
   cast,
   indexSelect,
   indexAdd,

@@ -58,7 +58,7 @@ Status reach(const TensorView& view, int64_t* lowest, int64_t* highest) {
 
 }  // namespace
 
-size_t sizeOf(DType dtype) { return dtype == DType::boolean ? 1 : 4; }
+size_t sizeOf(DType dtype) { return static_cast<size_t>(kDTypeBytes[static_cast<int>(dtype)]); }
 
 Status TensorTable::takeSlot(uint32_t* index) {
   if (firstFree_ != kNone) {

@@ -126,7 +126,7 @@ Status checkReduce(const OpCall& call) {
     }
   }
   if (out.size != kept) return broken(call, "wrong shape");
-  const bool hasIdentity = call.op == Op::sum || call.op == Op::mean;
+  const bool hasIdentity = call.op == Op::sum || call.op == Op::mean || in.dtype == DType::boolean;
   if (reduced == 0 && kept > 0 && !hasIdentity) return broken(call, "nothing to reduce");
   return Status::ok;
 }
@@ -174,11 +174,11 @@ Status checkCrossEntropy(const OpCall& call) {
     return broken(call, "labels must be an int32 vector, one per row");
   }
   if (call.op == Op::crossEntropy) {
-    return isVector(call.outputs[0], DType::float32, rows) ? Status::ok
-                                                           : broken(call, "wrong output shape");
+    return isVector(call.outputs[0], logits.dtype, rows) ? Status::ok
+                                                         : broken(call, "wrong output shape");
   }
-  if (!isVector(call.inputs[2], DType::float32, rows)) return broken(call, "wrong gradient shape");
-  return call.outputs[0].dtype == DType::float32 && sameShape(call.outputs[0], logits)
+  if (!isVector(call.inputs[2], logits.dtype, rows)) return broken(call, "wrong gradient shape");
+  return call.outputs[0].dtype == logits.dtype && sameShape(call.outputs[0], logits)
              ? Status::ok
              : broken(call, "wrong output shape");
 }
@@ -224,6 +224,9 @@ Status checkShapes(const OpCall& call) {
       return sameShape(in[0], out) && in[0].dtype == out.dtype
                  ? Status::ok
                  : broken(call, "shapes or dtypes differ");
+    case OpKind::test:
+      if (out.dtype != DType::boolean) return broken(call, "the result must be bool");
+      return sameShape(in[0], out) ? Status::ok : broken(call, "shapes differ");
     case OpKind::cast:
       return sameShape(in[0], out) ? Status::ok : broken(call, "shapes differ");
     case OpKind::binary:

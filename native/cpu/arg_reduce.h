@@ -33,17 +33,31 @@ template <typename R>
 void argOfColumns(const typename R::T* x, int64_t n, int64_t stride, int64_t begin, int64_t end,
                   int32_t* out) {
   using V = typename R::V;
-  for (int64_t j = begin; j < end; j += V::width) {
-    const int lanes = static_cast<int>(end - j < V::width ? end - j : V::width);
-    V best = V::loadPartial(x + j, lanes);
-    VecI at = VecI::set1(0);
-    for (int64_t row = 1; row < n; ++row) {
-      const V candidate = V::loadPartial(x + row * stride + j, lanes);
-      const Mask better = R::replaces(candidate, best);
-      best = select(better, candidate, best);
-      at = select(better, VecI::set1(static_cast<int32_t>(row)), at);
+  if constexpr (V::width == 1) {
+    for (int64_t j = begin; j < end; ++j) {
+      V best = V::load(x + j);
+      out[j] = 0;
+      for (int64_t row = 1; row < n; ++row) {
+        const V candidate = V::load(x + row * stride + j);
+        if (!R::replaces(candidate, best).bits()) continue;
+        best = candidate;
+        out[j] = static_cast<int32_t>(row);
+      }
     }
-    at.storePartial(out + j, lanes);
+    return;
+  } else {
+    for (int64_t j = begin; j < end; j += V::width) {
+      const int lanes = static_cast<int>(end - j < V::width ? end - j : V::width);
+      V best = V::loadPartial(x + j, lanes);
+      VecI at = VecI::set1(0);
+      for (int64_t row = 1; row < n; ++row) {
+        const V candidate = V::loadPartial(x + row * stride + j, lanes);
+        const Mask better = R::replaces(candidate, best);
+        best = select(better, candidate, best);
+        at = select(better, VecI::set1(static_cast<int32_t>(row)), at);
+      }
+      at.storePartial(out + j, lanes);
+    }
   }
 }
 

@@ -1,8 +1,12 @@
 // Elementwise ops of two inputs, comparisons and where: a functor and a line in registerBinary
 // each.
 
+#include "core/status.h"
 #include "cpu/elementwise_ops.h"
+#include "cpu/kernel_table.h"
+#include "cpu/scratch.h"
 #include "cpu/tile_copy.h"
+#include "cpu/vec_libm.h"
 #include "cpu/vec_math.h"
 
 namespace kindling {
@@ -32,29 +36,85 @@ struct Mul : Cheap {
 };
 
 struct Div : Cheap {
-  static KINDLING_INLINE VecF apply(VecF a, VecF b) { return a / b; }
+  template <class V>
+  static KINDLING_INLINE V apply(V a, V b) {
+    return a / b;
+  }
 };
 
 // NaN in either operand gives NaN: the raw forms already keep the second operand's.
 struct Maximum : Cheap {
-  static KINDLING_INLINE VecF apply(VecF a, VecF b) { return select(a.isNaN(), a, maxRaw(a, b)); }
+  template <class V>
+  static KINDLING_INLINE V apply(V a, V b) {
+    return select(a.isNaN(), a, maxRaw(a, b));
+  }
   static KINDLING_INLINE VecI apply(VecI a, VecI b) { return max(a, b); }
 };
 
 struct Minimum : Cheap {
-  static KINDLING_INLINE VecF apply(VecF a, VecF b) { return select(a.isNaN(), a, minRaw(a, b)); }
+  template <class V>
+  static KINDLING_INLINE V apply(V a, V b) {
+    return select(a.isNaN(), a, minRaw(a, b));
+  }
   static KINDLING_INLINE VecI apply(VecI a, VecI b) { return min(a, b); }
 };
 
 struct ReluBackward : Cheap {
-  static KINDLING_INLINE VecF apply(VecF grad, VecF y) {
-    return select(y <= VecF::zero(), VecF::zero(), grad);
+  template <class V>
+  static KINDLING_INLINE V apply(V grad, V y) {
+    return select(y <= V::zero(), V::zero(), grad);
   }
 };
 
 struct Pow {
   static constexpr int64_t kGrain = 8192;
-  static KINDLING_INLINE VecF apply(VecF a, VecF b) { return pow(a, b); }
+  template <class V>
+  static KINDLING_INLINE V apply(V a, V b) {
+    return pow(a, b);
+  }
+};
+
+struct Atan2 {
+  static constexpr int64_t kGrain = 8192;
+  template <class V>
+  static KINDLING_INLINE V apply(V y, V x) {
+    return atan2(y, x);
+  }
+};
+
+/// With the sign of the divisor, as Python's %: a - b * floor(a / b).
+struct Remainder : Costly {
+  static KINDLING_INLINE float apply(float a, float b) {
+    const float r = __builtin_fmodf(a, b);
+    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+  }
+  static KINDLING_INLINE double apply(double a, double b) {
+    const double r = __builtin_fmod(a, b);
+    return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+  }
+  /// b is not 0: the kernel has looked.
+  template <typename T>
+  static KINDLING_INLINE T apply(T a, T b) {
+    if (b == T(-1)) return 0;  // the smallest integer's quotient would overflow
+    const T r = static_cast<T>(a % b);
+    return r != 0 && (r < 0) != (b < 0) ? static_cast<T>(r + b) : r;
+  }
+};
+
+/// Rounded toward minus infinity.
+struct FloorDivide : Costly {
+  static KINDLING_INLINE float apply(float a, float b) {
+    return b == 0 ? a / b : __builtin_floorf((a - Remainder::apply(a, b)) / b + 0.5f);
+  }
+  static KINDLING_INLINE double apply(double a, double b) {
+    return b == 0 ? a / b : __builtin_floor((a - Remainder::apply(a, b)) / b + 0.5);
+  }
+  template <typename T>
+  static KINDLING_INLINE T apply(T a, T b) {
+    if (b == T(-1)) return (Lane<T>::set1(0) - Lane<T>::set1(a)).v;
+    const T quotient = static_cast<T>(a / b);
+    return a % b != 0 && (a < 0) != (b < 0) ? static_cast<T>(quotient - 1) : quotient;
+  }
 };
 
 // x^y for the y that networks use. pow's special values hold: pow(-0, 1/2) is 0, pow(-inf, 1/2)
@@ -86,6 +146,10 @@ struct Or : Cheap {
   static KINDLING_INLINE uint8_t apply(uint8_t a, uint8_t b) { return a | b; }
 };
 
+struct Xor : Cheap {
+  static KINDLING_INLINE uint8_t apply(uint8_t a, uint8_t b) { return a ^ b; }
+};
+
 struct Equal : Cheap {
   template <typename T>
   static KINDLING_INLINE uint8_t apply(T a, T b) {
@@ -114,21 +178,49 @@ struct LessEqual : Cheap {
   }
 };
 
+template <class F, typename T>
+Status typedKernel(const OpCall& call) {
+  return runElementwise(call, 2, binaryLoop<F, T>, F::kGrain);
+}
+
 template <class F>
 Status floatKernel(const OpCall& call) {
-  return runElementwise(call, 2, binaryLoop<F, float>, F::kGrain);
+  return byFloat(call, typedKernel<F, float>, typedKernel<F, double>);
 }
 
 template <class F>
 Status numberKernel(const OpCall& call) {
-  if (call.inputs[0].dtype == DType::float32) return floatKernel<F>(call);
-  return runElementwise(call, 2, binaryLoop<F, int32_t>, F::kGrain);
+  return byNumber(call, call.inputs[0].dtype, typedKernel<F, float>, typedKernel<F, int32_t>,
+                  typedKernel<F, double>, typedKernel<F, int64_t>, typedKernel<F, uint8_t>);
+}
+
+template <class F, typename T>
+Status elementKernel(const OpCall& call) {
+  return runElementwise(call, 2, elementLoop<F, T, T>, F::kGrain);
+}
+
+/// An integer has no quotient by 0, and the processor would stop the process.
+template <class F, typename T>
+Status integerDivision(const OpCall& call) {
+  const Contiguous divisor(call.inputs[1]);
+  if (!divisor.ok()) return fail(Status::outOfMemory, "division: no scratch memory");
+  const T* b = divisor.as<T>();
+  for (int64_t i = 0; i < divisor.view().size; ++i) {
+    if (b[i] == 0) return fail(Status::badArgument, "an integer cannot be divided by 0");
+  }
+  return elementKernel<F, T>(call);
+}
+
+template <class F>
+Status divisionKernel(const OpCall& call) {
+  return byNumber(call, call.inputs[0].dtype, elementKernel<F, float>, integerDivision<F, int32_t>,
+                  elementKernel<F, double>, integerDivision<F, int64_t>, nullptr);
 }
 
 /// The exponent is a single number more often than not.
 Status power(const OpCall& call) {
   const TensorView& exponent = call.inputs[1];
-  if (exponent.size == 1) {
+  if (exponent.size == 1 && exponent.dtype == DType::float32) {
     const float y = *static_cast<const float*>(exponent.data);
     const auto run = [&](RunLoop loop) { return runElementwise(call, 1, loop, Cheap::kGrain); };
     if (y == 2.0f) return run(unaryLoop<PowTwo, float, float>);
@@ -144,16 +236,15 @@ Status boolKernel(const OpCall& call) {
   return runElementwise(call, 2, elementLoop<F, uint8_t, uint8_t>, F::kGrain);
 }
 
+template <class F, typename T>
+Status typedCompare(const OpCall& call) {
+  return runElementwise(call, 2, elementLoop<F, T, uint8_t>, F::kGrain);
+}
+
 template <class F>
 Status compareKernel(const OpCall& call) {
-  switch (call.inputs[0].dtype) {
-    case DType::float32:
-      return runElementwise(call, 2, elementLoop<F, float, uint8_t>, F::kGrain);
-    case DType::int32:
-      return runElementwise(call, 2, elementLoop<F, int32_t, uint8_t>, F::kGrain);
-    default:
-      return runElementwise(call, 2, elementLoop<F, uint8_t, uint8_t>, F::kGrain);
-  }
+  return byNumber(call, call.inputs[0].dtype, typedCompare<F, float>, typedCompare<F, int32_t>,
+                  typedCompare<F, double>, typedCompare<F, int64_t>, typedCompare<F, uint8_t>);
 }
 
 /// a > b is b < a: with the inputs exchanged, two comparisons serve four ops.
@@ -200,8 +291,9 @@ void whereLoop(void* out, const void* const* inputs, uint32_t repeated, int64_t 
 }
 
 Status where(const OpCall& call) {
-  const bool bytes = call.outputs[0].dtype == DType::boolean;
-  return runElementwise(call, 3, bytes ? whereLoop<Byte> : whereLoop<Word>, Cheap::kGrain);
+  RunLoop loop = nullptr;
+  withElement(call.outputs[0].dtype, [&](auto element) { loop = whereLoop<decltype(element)>; });
+  return runElementwise(call, 3, loop, Cheap::kGrain);
 }
 
 }  // namespace
@@ -216,6 +308,10 @@ void registerBinary(Kernel* kernels) {
   set(Op::maximum, numberKernel<Maximum>);
   set(Op::minimum, numberKernel<Minimum>);
   set(Op::reluBackward, floatKernel<ReluBackward>);
+  set(Op::atan2, floatKernel<Atan2>);
+  set(Op::remainder, divisionKernel<Remainder>);
+  set(Op::floorDivide, divisionKernel<FloorDivide>);
+  set(Op::logicalXor, boolKernel<Xor>);
   set(Op::logicalAnd, boolKernel<And>);
   set(Op::logicalOr, boolKernel<Or>);
   set(Op::equal, compareKernel<Equal>);

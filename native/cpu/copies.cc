@@ -1,9 +1,11 @@
 // Copies and conversions: copy, cast, concat, sliceBackward, assign.
 
+#include "cpu/convert.h"
 #include "cpu/elementwise_ops.h"
 #include "cpu/kernel_table.h"
 #include "cpu/scratch.h"
 #include "cpu/strided_copy.h"
+#include "cpu/tile_copy.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
@@ -21,7 +23,7 @@ struct Extent {
   const char* last;
 
   explicit Extent(const TensorView& view) {
-    const int64_t bytes = view.dtype == DType::boolean ? 1 : 4;
+    const int64_t bytes = elementBytes(view.dtype);
     first = static_cast<const char*>(view.data);
     last = first + bytes - 1;
     for (int axis = 0; axis < view.rank; ++axis) {
@@ -61,32 +63,25 @@ struct IntToFloat : Cheap {
   static KINDLING_INLINE VecF apply(VecI x) { return toFloat(x); }
 };
 
-struct ToBool : Cheap {
-  template <typename T>
-  static KINDLING_INLINE uint8_t apply(T x) {
-    return x != 0;
-  }
-};
-
-template <typename T>
-struct FromBool : Cheap {
-  static KINDLING_INLINE T apply(uint8_t x) { return static_cast<T>(x); }
+template <typename From, typename To>
+struct Convert : Cheap {
+  static KINDLING_INLINE To apply(From x) { return narrow<To>(widen(x)); }
 };
 
 /// nullptr where the dtypes are the same.
 RunLoop castLoop(DType from, DType to) {
   if (from == to) return nullptr;
-  switch (to) {
-    case DType::float32:
-      return from == DType::int32 ? unaryLoop<IntToFloat, int32_t, float>
-                                  : elementUnaryLoop<FromBool<float>, uint8_t, float>;
-    case DType::int32:
-      return from == DType::float32 ? unaryLoop<FloatToInt, float, int32_t>
-                                    : elementUnaryLoop<FromBool<int32_t>, uint8_t, int32_t>;
-    default:
-      return from == DType::float32 ? elementUnaryLoop<ToBool, float, uint8_t>
-                                    : elementUnaryLoop<ToBool, int32_t, uint8_t>;
-  }
+  if (from == DType::int32 && to == DType::float32) return unaryLoop<IntToFloat, int32_t, float>;
+  if (from == DType::float32 && to == DType::int32) return unaryLoop<FloatToInt, float, int32_t>;
+  RunLoop loop = nullptr;
+  withType(from, [&](auto source) {
+    withType(to, [&](auto target) {
+      using From = decltype(source);
+      using To = decltype(target);
+      loop = elementUnaryLoop<Convert<From, To>, From, To>;
+    });
+  });
+  return loop;
 }
 
 Status cast(const OpCall& call) {
@@ -97,12 +92,12 @@ Status cast(const OpCall& call) {
 Status concat(const OpCall& call) {
   const int axis = call.ints[0];
   const TensorView& out = call.outputs[0];
-  const int64_t elementBytes = out.dtype == DType::boolean ? 1 : 4;
+  const int64_t bytes = elementBytes(out.dtype);
   int64_t start = 0;
   for (int k = 0; k < 2; ++k) {
     const TensorView& in = call.inputs[k];
     TensorView part = out;
-    part.data = static_cast<char*>(out.data) + start * out.strides[axis] * elementBytes;
+    part.data = static_cast<char*>(out.data) + start * out.strides[axis] * bytes;
     part.shape[axis] = in.shape[axis];
     part.size = in.size;
     // Still gapless where the part is one block: nothing but 1s before the axis.
@@ -132,7 +127,7 @@ Status sliceBackward(const OpCall& call) {
   }
   if (grad.size != out.size) fillZero(out);
   if (grad.size == 0) return Status::ok;
-  slice.data = static_cast<float*>(out.data) + offset;
+  slice.data = static_cast<char*>(out.data) + offset * elementBytes(out.dtype);
   copyStrided(slice, grad);
   return Status::ok;
 }

@@ -15,8 +15,6 @@ constexpr int64_t kDirectElements = 4096;
 // Rows shorter than this are not worth a call of the loop each: several are made one run.
 constexpr int64_t kShortRow = 32;
 
-KINDLING_INLINE int64_t elementBytes(DType dtype) { return dtype == DType::boolean ? 1 : 4; }
-
 KINDLING_INLINE const void* advance(const void* p, int64_t bytes) {
   return static_cast<const char*>(p) + bytes;
 }
@@ -109,13 +107,11 @@ class StridedRange {
       return;
     }
     const int64_t row = rowStride(plan_, k + 1), column = columnStride(plan_, k + 1);
-    if (call_.inputs[k].dtype == DType::boolean) {
-      copyTile(reinterpret_cast<Byte*>(scratch_[k]), tile.columns, 1,
-               static_cast<const Byte*>(from), row, column, tile.rows, tile.columns);
-    } else {
-      copyTile(scratch_[k], tile.columns, 1, static_cast<const Word*>(from), row, column, tile.rows,
-               tile.columns);
-    }
+    withElement(call_.inputs[k].dtype, [&](auto element) {
+      using T = decltype(element);
+      copyTile(reinterpret_cast<T*>(scratch_[k]), tile.columns, 1, static_cast<const T*>(from), row,
+               column, tile.rows, tile.columns);
+    });
     gathered_[k] = from;
     if (gatheredRows_ == tile.rows && gatheredColumns_ == tile.columns) return;
     // What the other inputs hold was gathered for another tile size.
@@ -135,7 +131,7 @@ class StridedRange {
   int64_t rowBytes_[kMaxElementwiseInputs];
   const void* gathered_[kMaxElementwiseInputs] = {};
   int64_t gatheredRows_ = 0, gatheredColumns_ = 0;
-  alignas(64) Word scratch_[kMaxElementwiseInputs][kScratchElements];
+  alignas(64) uint8_t scratch_[kMaxElementwiseInputs][kScratchElements * kMaxElementBytes];
 };
 
 void runStrided(const OpCall& call, int inputs, RunLoop loop, int64_t grain) {

@@ -28,6 +28,18 @@ template <>
 struct VectorOf<int32_t> {
   using Type = VecI;
 };
+template <>
+struct VectorOf<double> {
+  using Type = VecD;
+};
+template <>
+struct VectorOf<int64_t> {
+  using Type = VecL;
+};
+template <>
+struct VectorOf<uint8_t> {
+  using Type = VecU;
+};
 
 /// An input of a run: n elements, or one element n times.
 template <typename T, bool kRepeated>

@@ -15,7 +15,6 @@ namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-constexpr DType kFloat64 = static_cast<DType>(3);
 constexpr int kMostLines = 16;
 
 KINDLING_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -269,7 +268,7 @@ Status runAs(const OpCall& call, Kind kind) {
 }
 
 Status runAny(const OpCall& call, Kind kind) {
-  return call.inputs[0].dtype == kFloat64 ? runAs<double>(call, kind) : runAs<float>(call, kind);
+  return call.inputs[0].dtype == DType::float64 ? runAs<double>(call, kind) : runAs<float>(call, kind);
 }
 
 Status fft(const OpCall& call) {

@@ -35,8 +35,8 @@ Status checkIndex(const char* op, const TensorView& index, int64_t rows) {
 /// One row of a tensor, as a tensor of rank - 1.
 TensorView rowOf(const TensorView& tensor, int64_t row) {
   TensorView view = tensor;
-  const int64_t bytes = tensor.dtype == DType::boolean ? 1 : 4;
-  view.data = static_cast<char*>(tensor.data) + row * tensor.strides[0] * bytes;
+  view.data =
+      static_cast<char*>(tensor.data) + row * tensor.strides[0] * elementBytes(tensor.dtype);
   view.rank = tensor.rank - 1;
   view.size = 1;
   for (int axis = 0; axis < view.rank; ++axis) {
@@ -90,41 +90,43 @@ Status indexSelect(const OpCall& call) {
     for (int64_t i = 0; i < index.size; ++i) {
       copyStrided(rowOf(out, i), rowOf(x, indexAt(index, i)));
     }
-  } else if (x.dtype == DType::boolean) {
-    selectDenseRows<Byte>(call, row.size);
   } else {
-    selectDenseRows<Word>(call, row.size);
+    withElement(x.dtype, [&](auto element) { selectDenseRows<decltype(element)>(call, row.size); });
   }
   return Status::ok;
 }
 
 /// to[i] += from[i * stride]
-KINDLING_INLINE void addRun(float* to, const float* from, int64_t stride, int64_t n) {
+template <class V>
+KINDLING_INLINE void addRun(typename V::Scalar* to, const typename V::Scalar* from, int64_t stride,
+                            int64_t n) {
   if (stride != 1) {
     for (int64_t i = 0; i < n; ++i) to[i] += from[i * stride];
     return;
   }
   int64_t i = 0;
-  for (; i + VecF::width <= n; i += VecF::width) {
-    (VecF::load(to + i) + VecF::load(from + i)).store(to + i);
+  for (; i + V::width <= n; i += V::width) {
+    (V::load(to + i) + V::load(from + i)).store(to + i);
   }
   if (i < n) {
     const int rest = static_cast<int>(n - i);
-    (VecF::loadPartial(to + i, rest) + VecF::loadPartial(from + i, rest))
-        .storePartial(to + i, rest);
+    (V::loadPartial(to + i, rest) + V::loadPartial(from + i, rest)).storePartial(to + i, rest);
   }
 }
 
 /// Rows of any layout, one axis at a time.
-void addStridedRow(float* to, const float* from, const LoopPlan& row) {
+template <class V>
+void addStridedRow(typename V::Scalar* to, const typename V::Scalar* from, const LoopPlan& row) {
   const TileGrid grid = makeGrid(row, 1, row.shape[row.rank - 1]);
   walkTiles(grid, 0, grid.tiles, [&](const Tile& tile) {
-    addRun(to, from + tile.offsets[0], columnStride(row, 0), tile.columns);
+    addRun<V>(to, from + tile.offsets[0], columnStride(row, 0), tile.columns);
     to += tile.columns;
   });
 }
 
+template <class V>
 Status indexAdd(const OpCall& call) {
+  using T = typename V::Scalar;
   const TensorView& grad = call.inputs[0];
   const TensorView& index = call.inputs[1];
   const TensorView& out = call.outputs[0];
@@ -133,11 +135,11 @@ Status indexAdd(const OpCall& call) {
   fillZero(out);
   if (grad.size == 0) return Status::ok;
   const LoopPlan row = planRow(grad);
-  const float* from = static_cast<const float*>(grad.data);
-  float* to = static_cast<float*>(out.data);
+  const T* from = static_cast<const T*>(grad.data);
+  T* to = static_cast<T*>(out.data);
   if (row.rank > 1) {
     for (int64_t i = 0; i < index.size; ++i) {
-      addStridedRow(to + indexAt(index, i) * row.size, from + i * grad.strides[0], row);
+      addStridedRow<V>(to + indexAt(index, i) * row.size, from + i * grad.strides[0], row);
     }
     return Status::ok;
   }
@@ -146,8 +148,8 @@ Status indexAdd(const OpCall& call) {
   const int64_t grain = kGrainBytes / 4 / index.size + VecF::width;
   parallelFor(row.size, grain, VecF::width, [&](int64_t begin, int64_t end) {
     for (int64_t i = 0; i < index.size; ++i) {
-      addRun(to + indexAt(index, i) * row.size + begin, from + i * grad.strides[0] + begin * stride,
-             stride, end - begin);
+      addRun<V>(to + indexAt(index, i) * row.size + begin,
+                from + i * grad.strides[0] + begin * stride, stride, end - begin);
     }
   });
   return Status::ok;
@@ -157,7 +159,10 @@ Status indexAdd(const OpCall& call) {
 
 void registerIndexing(Kernel* kernels) {
   kernels[static_cast<int>(Op::indexSelect)] = indexSelect;
-  kernels[static_cast<int>(Op::indexAdd)] = indexAdd;
+  kernels[static_cast<int>(Op::indexAdd)] = [](const OpCall& call) {
+    return byNumber(call, call.inputs[0].dtype, indexAdd<VecF>, indexAdd<VecI>, indexAdd<VecD>,
+                    indexAdd<VecL>, indexAdd<VecU>);
+  };
 }
 
 }  // namespace KINDLING_ISA

@@ -18,7 +18,6 @@ namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-constexpr DType kFloat64 = static_cast<DType>(3);
 
 KINDLING_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 KINDLING_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -66,7 +65,7 @@ void load(const TensorView& view, int64_t index, const Matrix& to, bool transpos
   const int64_t at = m.offset(index);
   const int64_t rowStride = transposed ? m.colStride : m.rowStride;
   const int64_t colStride = transposed ? m.rowStride : m.colStride;
-  if (view.dtype == kFloat64) {
+  if (view.dtype == DType::float64) {
     loadAs(static_cast<const double*>(view.data) + at, rowStride, colStride, to);
   } else {
     loadAs(static_cast<const float*>(view.data) + at, rowStride, colStride, to);
@@ -86,7 +85,7 @@ void storeAs(const Operand& from, double factor, T* to) {
 /// scalars).
 void store(const Operand& from, const TensorView& view, int64_t index, double factor = 1) {
   const int64_t at = index * from.rows * from.cols;
-  if (view.dtype == kFloat64) {
+  if (view.dtype == DType::float64) {
     storeAs(from, factor, static_cast<double*>(view.data) + at);
   } else {
     storeAs(from, factor, static_cast<float*>(view.data) + at);

@@ -61,7 +61,59 @@ bool splitsBatch(int64_t batches, int64_t work) {
   return work < kSmallProduct || (work < kLargeProduct && batches >= 4 * numThreads());
 }
 
-Status matmul(const OpCall& call) {
+/// float64, which is for checking gradients and for small problems: plain loops, the sums in order.
+void plainProduct(int64_t m, int64_t n, int64_t k, const double* a, int64_t aRow, int64_t aColumn,
+                  const double* b, int64_t bRow, int64_t bColumn, double* c) {
+  for (int64_t i = 0; i < m; ++i) {
+    double* row = c + i * n;
+    for (int64_t j = 0; j < n; ++j) row[j] = 0;
+    for (int64_t p = 0; p < k; ++p) {
+      const double factor = a[i * aRow + p * aColumn];
+      const double* from = b + p * bRow;
+      for (int64_t j = 0; j < n; ++j) row[j] += factor * from[j * bColumn];
+    }
+  }
+}
+
+Status matmulDouble(const OpCall& call) {
+  const TensorView& a = call.inputs[0];
+  const TensorView& b = call.inputs[1];
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  const int row = out.rank - 2, column = out.rank - 1;
+  const int64_t m = out.shape[row], n = out.shape[column], k = a.shape[column];
+  const int64_t grain = kSmallProduct / (n * (k > 0 ? k : 1)) + 1;
+  parallelFor(out.size / n, grain, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t batch = i / m;
+      plainProduct(
+          1, n, k,
+          static_cast<const double*>(a.data) + batchOffset(a, out, batch) + i % m * a.strides[row],
+          a.strides[row], a.strides[column],
+          static_cast<const double*>(b.data) + batchOffset(b, out, batch), b.strides[row],
+          b.strides[column], static_cast<double*>(out.data) + i * n);
+    }
+  });
+  return Status::ok;
+}
+
+Status linearDouble(const OpCall& call) {
+  const TensorView& weight = call.inputs[1];
+  const TensorView& bias = call.inputs[2];
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  const Contiguous x(call.inputs[0]);
+  if (!x.ok()) return noMemory("linear");
+  const int64_t n = weight.shape[0], k = weight.shape[1];
+  double* result = static_cast<double*>(out.data);
+  plainProduct(out.size / n, n, k, x.as<double>(), k, 1, static_cast<const double*>(weight.data),
+               weight.strides[1], weight.strides[0], result);
+  const double* add = static_cast<const double*>(bias.data);
+  for (int64_t i = 0; i < out.size; ++i) result[i] += add[i % n * bias.strides[0]];
+  return Status::ok;
+}
+
+Status matmulFloat(const OpCall& call) {
   const TensorView& a = call.inputs[0];
   const TensorView& b = call.inputs[1];
   const TensorView& out = call.outputs[0];
@@ -94,7 +146,7 @@ Status matmul(const OpCall& call) {
   return ok ? Status::ok : noMemory("matmul");
 }
 
-Status linear(const OpCall& call) {
+Status linearFloat(const OpCall& call) {
   const TensorView& x = call.inputs[0];
   const TensorView& weight = call.inputs[1];
   const TensorView& bias = call.inputs[2];
@@ -115,6 +167,9 @@ Status linear(const OpCall& call) {
   const Contiguous dense(x);
   return dense.ok() && product(dense.floats(), k, 1) ? Status::ok : noMemory("linear");
 }
+
+Status matmul(const OpCall& call) { return byFloat(call, matmulFloat, matmulDouble); }
+Status linear(const OpCall& call) { return byFloat(call, linearFloat, linearDouble); }
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <type_traits>
 
 #include "cpu/lanes.h"
 #include "cpu/vec.h"
@@ -94,6 +95,69 @@ struct MinI {
   static KINDLING_INLINE Mask isSame(V a, V b) { return a == b; }
 };
 
+/// The same for any number type, by width-1 vectors.
+template <typename N>
+struct SumOf {
+  using T = N;
+  using V = Lane<N>;
+  static KINDLING_INLINE T identity() { return 0; }
+  static KINDLING_INLINE T combine(T a, T b) { return (V{a} + V{b}).v; }
+  static KINDLING_INLINE V combine(V a, V b) { return a + b; }
+  static KINDLING_INLINE T acrossLanes(V x) { return x.v; }
+};
+
+template <typename N>
+struct ProductOf {
+  using T = N;
+  using V = Lane<N>;
+  static KINDLING_INLINE T identity() { return 1; }
+  static KINDLING_INLINE T combine(T a, T b) { return (V{a} * V{b}).v; }
+  static KINDLING_INLINE V combine(V a, V b) { return a * b; }
+  static KINDLING_INLINE T acrossLanes(V x) { return x.v; }
+};
+
+/// The value that every other replaces.
+template <typename N>
+KINDLING_INLINE N lowest() {
+  return std::is_floating_point<N>::value  ? static_cast<N>(-INFINITY)
+         : std::is_same<N, int64_t>::value ? static_cast<N>(INT64_MIN)
+                                           : N(0);
+}
+template <typename N>
+KINDLING_INLINE N highest() {
+  return std::is_floating_point<N>::value  ? static_cast<N>(INFINITY)
+         : std::is_same<N, int64_t>::value ? static_cast<N>(INT64_MAX)
+                                           : static_cast<N>(255);
+}
+
+template <typename N>
+struct MaxOf {
+  using T = N;
+  using V = Lane<N>;
+  static KINDLING_INLINE T identity() { return lowest<N>(); }
+  static KINDLING_INLINE T combine(T a, T b) { return a != a || a > b ? a : b; }
+  static KINDLING_INLINE V combine(V a, V b) { return {combine(a.v, b.v)}; }
+  static KINDLING_INLINE T acrossLanes(V x) { return x.v; }
+  static KINDLING_INLINE Flag replaces(V candidate, V best) {
+    return (best < candidate) | (candidate.isNaN() & !best.isNaN());
+  }
+  static KINDLING_INLINE Flag isSame(V a, V b) { return (a == b) | (a.isNaN() & b.isNaN()); }
+};
+
+template <typename N>
+struct MinOf {
+  using T = N;
+  using V = Lane<N>;
+  static KINDLING_INLINE T identity() { return highest<N>(); }
+  static KINDLING_INLINE T combine(T a, T b) { return a != a || a < b ? a : b; }
+  static KINDLING_INLINE V combine(V a, V b) { return {combine(a.v, b.v)}; }
+  static KINDLING_INLINE T acrossLanes(V x) { return x.v; }
+  static KINDLING_INLINE Flag replaces(V candidate, V best) {
+    return (candidate < best) | (candidate.isNaN() & !best.isNaN());
+  }
+  static KINDLING_INLINE Flag isSame(V a, V b) { return (a == b) | (a.isNaN() & b.isNaN()); }
+};
+
 /// Up to 64 elements are combined one after the other in each lane of four vectors.
 constexpr int64_t kRowBlock = 256 * VecF::width;
 
@@ -115,9 +179,11 @@ KINDLING_INLINE typename R::T reduceBlock(const typename R::T* x, int64_t n) {
     a = R::combine(R::combine(a, b), R::combine(c, d));
   }
   for (; i + width <= n; i += width) a = R::combine(a, V::load(x + i));
-  if (i < n) {
-    const int rest = static_cast<int>(n - i);
-    a = R::combine(a, select(lanesBelow(rest), V::loadPartial(x + i, rest), identity));
+  if constexpr (width > 1) {
+    if (i < n) {
+      const int rest = static_cast<int>(n - i);
+      a = R::combine(a, select(lanesBelow(rest), V::loadPartial(x + i, rest), identity));
+    }
   }
   return R::acrossLanes(a);
 }

@@ -224,24 +224,38 @@ Status reduce(const OpCall& call) {
   return reduceView<R>(call.inputs[0], static_cast<uint32_t>(call.ints[0]), out);
 }
 
-template <typename Float, typename Int>
-Status reduceByType(const OpCall& call) {
-  return call.inputs[0].dtype == DType::float32 ? reduce<Float>(call) : reduce<Int>(call);
+Status sum(const OpCall& call) {
+  return byNumber(call, call.inputs[0].dtype, reduce<SumF>, reduce<SumI>, reduce<SumOf<double>>,
+                  reduce<SumOf<int64_t>>, nullptr);
 }
 
-Status mean(const OpCall& call) {
-  const Status status = reduce<SumF>(call);
+Status max(const OpCall& call) {
+  return byNumber(call, call.inputs[0].dtype, reduce<MaxF>, reduce<MaxI>, reduce<MaxOf<double>>,
+                  reduce<MaxOf<int64_t>>, reduce<MaxOf<uint8_t>>);
+}
+
+Status min(const OpCall& call) {
+  return byNumber(call, call.inputs[0].dtype, reduce<MinF>, reduce<MinI>, reduce<MinOf<double>>,
+                  reduce<MinOf<int64_t>>, reduce<MinOf<uint8_t>>);
+}
+
+template <typename R>
+Status meanOf(const OpCall& call) {
+  using T = typename R::T;
+  const Status status = reduce<R>(call);
   if (status != Status::ok) return status;
   const TensorView& in = call.inputs[0];
   int64_t count = 1;
   for (int axis = 0; axis < in.rank; ++axis) {
     if (call.ints[0] >> axis & 1) count *= in.shape[axis];
   }
-  float* out = static_cast<float*>(call.outputs[0].data);
+  T* out = static_cast<T*>(call.outputs[0].data);
   // 0 / 0 is NaN: the mean of nothing.
-  for (int64_t i = 0; i < call.outputs[0].size; ++i) out[i] /= static_cast<float>(count);
+  for (int64_t i = 0; i < call.outputs[0].size; ++i) out[i] /= static_cast<T>(count);
   return Status::ok;
 }
+
+Status mean(const OpCall& call) { return byFloat(call, meanOf<SumF>, meanOf<SumOf<double>>); }
 
 template <typename R>
 Status argReduceView(const OpCall& call, const TensorView& view) {
@@ -270,24 +284,32 @@ Status argReduceView(const OpCall& call, const TensorView& view) {
   return Status::ok;
 }
 
-template <typename Float, typename Int>
+template <typename R>
 Status argReduce(const OpCall& call) {
   if (call.outputs[0].size == 0) return Status::ok;
   const Contiguous x(call.inputs[0]);
-  if (!x.ok()) return noMemory("argReduce");
-  return x.view().dtype == DType::float32 ? argReduceView<Float>(call, x.view())
-                                          : argReduceView<Int>(call, x.view());
+  return x.ok() ? argReduceView<R>(call, x.view()) : noMemory("argReduce");
+}
+
+Status argmax(const OpCall& call) {
+  return byNumber(call, call.inputs[0].dtype, argReduce<MaxF>, argReduce<MaxI>,
+                  argReduce<MaxOf<double>>, argReduce<MaxOf<int64_t>>, argReduce<MaxOf<uint8_t>>);
+}
+
+Status argmin(const OpCall& call) {
+  return byNumber(call, call.inputs[0].dtype, argReduce<MinF>, argReduce<MinI>,
+                  argReduce<MinOf<double>>, argReduce<MinOf<int64_t>>, argReduce<MinOf<uint8_t>>);
 }
 
 }  // namespace
 
 void registerReductions(Kernel* kernels) {
-  kernels[static_cast<int>(Op::sum)] = reduceByType<SumF, SumI>;
+  kernels[static_cast<int>(Op::sum)] = sum;
   kernels[static_cast<int>(Op::mean)] = mean;
-  kernels[static_cast<int>(Op::max)] = reduceByType<MaxF, MaxI>;
-  kernels[static_cast<int>(Op::min)] = reduceByType<MinF, MinI>;
-  kernels[static_cast<int>(Op::argmax)] = argReduce<MaxF, MaxI>;
-  kernels[static_cast<int>(Op::argmin)] = argReduce<MinF, MinI>;
+  kernels[static_cast<int>(Op::max)] = max;
+  kernels[static_cast<int>(Op::min)] = min;
+  kernels[static_cast<int>(Op::argmax)] = argmax;
+  kernels[static_cast<int>(Op::argmin)] = argmin;
 }
 
 }  // namespace KINDLING_ISA

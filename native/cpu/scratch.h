@@ -44,11 +44,17 @@ class Contiguous {
 
   bool ok() const { return scratch_.ok(); }
   const TensorView& view() const { return view_; }
-  const float* floats() const { return static_cast<const float*>(view_.data); }
+  const float* floats() const { return as<float>(); }
+  template <typename T>
+  const T* as() const {
+    return static_cast<const T*>(view_.data);
+  }
 
  private:
   Contiguous(const TensorView& view, bool copies)
-      : scratch_(copies ? static_cast<size_t>(view.size) * 4 : 0), view_(view) {
+      : scratch_(copies ? static_cast<size_t>(view.size * kDTypeBytes[static_cast<int>(view.dtype)])
+                        : 0),
+        view_(view) {
     if (!copies || !scratch_.ok()) return;
     view_.data = scratch_.as<void>();
     int64_t stride = 1;

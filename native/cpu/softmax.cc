@@ -20,93 +20,6 @@ constexpr int64_t kGrain = 8192;
 
 Status noMemory(const char* op) { return fail(Status::outOfMemory, "%s: no scratch memory", op); }
 
-// Up to 256 elements are added one after the other in each vector lane.
-constexpr int64_t kBlock = 256 * VecF::width;
-
-/// The largest element. NaN is passed over: it comes back in the sum of the powers.
-KINDLING_INLINE float rowMax(const float* x, int64_t n) {
-  const VecF least = VecF::set1(-INFINITY);
-  VecF top = least;
-  int64_t i = 0;
-  for (; i + VecF::width <= n; i += VecF::width) top = maxRaw(VecF::load(x + i), top);
-  if (i < n) {
-    const int lanes = static_cast<int>(n - i);
-    top = maxRaw(select(lanesBelow(lanes), VecF::loadPartial(x + i, lanes), least), top);
-  }
-  return reduceMaxRaw(top);
-}
-
-/// The sum of exp(x - shift); stores the powers where `powers` is given.
-template <bool keep>
-KINDLING_INLINE float sumOfPowers(const float* x, int64_t n, VecF shift, float* powers) {
-  VecF total = VecF::zero();
-  int64_t i = 0;
-  for (; i + VecF::width <= n; i += VecF::width) {
-    const VecF e = exp(VecF::load(x + i) - shift);
-    if (keep) e.store(powers + i);
-    total = total + e;
-  }
-  if (i < n) {
-    const int lanes = static_cast<int>(n - i);
-    const VecF e = exp(VecF::loadPartial(x + i, lanes) - shift);
-    if (keep) e.storePartial(powers + i, lanes);
-    total = total + select(lanesBelow(lanes), e, VecF::zero());
-  }
-  return reduceAdd(total);
-}
-
-template <bool keep>
-KINDLING_INLINE float sumOfPowers(const float* x, int64_t n, float shift, float* powers) {
-  const VecF s = VecF::set1(shift);
-  if (n <= kBlock) return sumOfPowers<keep>(x, n, s, powers);
-  double total = 0;
-  for (int64_t i = 0; i < n; i += kBlock) {
-    const int64_t count = n - i < kBlock ? n - i : kBlock;
-    total += static_cast<double>(sumOfPowers<keep>(x + i, count, s, keep ? powers + i : nullptr));
-  }
-  return static_cast<float>(total);
-}
-
-/// out = f(x) for a row; Map::apply takes and gives a vector.
-template <typename Map>
-KINDLING_INLINE void mapRow(const float* x, const float* y, float* out, int64_t n, const Map& map) {
-  int64_t i = 0;
-  for (; i + VecF::width <= n; i += VecF::width) {
-    map(VecF::load(x + i), VecF::load(y + i)).store(out + i);
-  }
-  if (i < n) {
-    const int lanes = static_cast<int>(n - i);
-    map(VecF::loadPartial(x + i, lanes), VecF::loadPartial(y + i, lanes))
-        .storePartial(out + i, lanes);
-  }
-}
-
-template <typename Map>
-KINDLING_INLINE float sumBlock(const float* x, const float* y, int64_t n, const Map& map) {
-  VecF total = VecF::zero();
-  int64_t i = 0;
-  for (; i + VecF::width <= n; i += VecF::width) {
-    total = total + map(VecF::load(x + i), VecF::load(y + i));
-  }
-  // Lanes beyond the row are 0 in both, and both maps used here give 0 for them.
-  if (i < n) {
-    const int lanes = static_cast<int>(n - i);
-    total = total + map(VecF::loadPartial(x + i, lanes), VecF::loadPartial(y + i, lanes));
-  }
-  return reduceAdd(total);
-}
-
-/// The sum of f(x, y) over a row.
-template <typename Map>
-KINDLING_INLINE float sumRow(const float* x, const float* y, int64_t n, const Map& map) {
-  if (n <= kBlock) return sumBlock(x, y, n, map);
-  double total = 0;
-  for (int64_t i = 0; i < n; i += kBlock) {
-    total += static_cast<double>(sumBlock(x + i, y + i, n - i < kBlock ? n - i : kBlock, map));
-  }
-  return static_cast<float>(total);
-}
-
 struct Rows {
   int64_t count, width;
 };
@@ -125,51 +38,154 @@ void forRows(const Rows& rows, const Body& body) {
   });
 }
 
-void softmaxRow(const float* x, float* y, int64_t n) {
-  const float total = sumOfPowers<true>(x, n, rowMax(x, n), y);
-  const VecF scale = VecF::set1(1.0f / total);
-  mapRow(y, y, y, n, [&](VecF v, VecF) { return v * scale; });
-}
+KINDLING_INLINE float logOf(float x) { return logf(x); }
+KINDLING_INLINE double logOf(double x) { return ::log(x); }
 
-void logSoftmaxRow(const float* x, float* y, int64_t n) {
-  const float top = rowMax(x, n);
-  const VecF shift = VecF::set1(top);
-  const VecF normalizer = VecF::set1(logf(sumOfPowers<false>(x, n, top, nullptr)));
-  mapRow(x, x, y, n, [&](VecF v, VecF) { return v - shift - normalizer; });
-}
+/// What softmax does with one row of n elements, for a vector type V.
+template <class V>
+struct Row {
+  using T = typename V::Scalar;
+  // Up to 256 elements are added one after the other in each vector lane.
+  static constexpr int64_t kBlock = 256 * V::width;
 
-template <void (*kernel)(const float*, float*, int64_t)>
+  /// The largest element. NaN is passed over: it comes back in the sum of the powers.
+  static KINDLING_INLINE T largest(const T* x, int64_t n) {
+    const V least = V::set1(static_cast<T>(-INFINITY));
+    V top = least;
+    int64_t i = 0;
+    for (; i + V::width <= n; i += V::width) top = maxRaw(V::load(x + i), top);
+    if constexpr (V::width > 1) {
+      if (i < n) {
+        const int lanes = static_cast<int>(n - i);
+        top = maxRaw(select(lanesBelow(lanes), V::loadPartial(x + i, lanes), least), top);
+      }
+    }
+    return reduceMaxRaw(top);
+  }
+
+  template <bool keep>
+  static KINDLING_INLINE T sumOfPowersInBlock(const T* x, int64_t n, V shift, T* powers) {
+    V total = V::zero();
+    int64_t i = 0;
+    for (; i + V::width <= n; i += V::width) {
+      const V e = exp(V::load(x + i) - shift);
+      if (keep) e.store(powers + i);
+      total = total + e;
+    }
+    if constexpr (V::width > 1) {
+      if (i < n) {
+        const int lanes = static_cast<int>(n - i);
+        const V e = exp(V::loadPartial(x + i, lanes) - shift);
+        if (keep) e.storePartial(powers + i, lanes);
+        total = total + select(lanesBelow(lanes), e, V::zero());
+      }
+    }
+    return reduceAdd(total);
+  }
+
+  /// The sum of exp(x - shift); stores the powers where `powers` is given.
+  template <bool keep>
+  static KINDLING_INLINE T sumOfPowers(const T* x, int64_t n, T shift, T* powers) {
+    const V s = V::set1(shift);
+    if (n <= kBlock) return sumOfPowersInBlock<keep>(x, n, s, powers);
+    double total = 0;
+    for (int64_t i = 0; i < n; i += kBlock) {
+      const int64_t count = n - i < kBlock ? n - i : kBlock;
+      total += static_cast<double>(
+          sumOfPowersInBlock<keep>(x + i, count, s, keep ? powers + i : nullptr));
+    }
+    return static_cast<T>(total);
+  }
+
+  /// out = map(x, y), vector by vector.
+  template <typename Map>
+  static KINDLING_INLINE void transform(const T* x, const T* y, T* out, int64_t n, const Map& map) {
+    int64_t i = 0;
+    for (; i + V::width <= n; i += V::width) map(V::load(x + i), V::load(y + i)).store(out + i);
+    if (i < n) {
+      const int lanes = static_cast<int>(n - i);
+      map(V::loadPartial(x + i, lanes), V::loadPartial(y + i, lanes)).storePartial(out + i, lanes);
+    }
+  }
+
+  template <typename Map>
+  static KINDLING_INLINE T sumBlock(const T* x, const T* y, int64_t n, const Map& map) {
+    V total = V::zero();
+    int64_t i = 0;
+    for (; i + V::width <= n; i += V::width) {
+      total = total + map(V::load(x + i), V::load(y + i));
+    }
+    // Lanes beyond the row are 0 in both, and both maps used here give 0 for them.
+    if (i < n) {
+      const int lanes = static_cast<int>(n - i);
+      total = total + map(V::loadPartial(x + i, lanes), V::loadPartial(y + i, lanes));
+    }
+    return reduceAdd(total);
+  }
+
+  /// The sum of map(x, y) over a row.
+  template <typename Map>
+  static KINDLING_INLINE T sum(const T* x, const T* y, int64_t n, const Map& map) {
+    if (n <= kBlock) return sumBlock(x, y, n, map);
+    double total = 0;
+    for (int64_t i = 0; i < n; i += kBlock) {
+      total += static_cast<double>(sumBlock(x + i, y + i, n - i < kBlock ? n - i : kBlock, map));
+    }
+    return static_cast<T>(total);
+  }
+
+  /// y = exp(x - max) * factor / the sum of these.
+  static KINDLING_INLINE void normalized(const T* x, T* y, int64_t n, T factor) {
+    const T total = sumOfPowers<true>(x, n, largest(x, n), y);
+    const V scale = V::set1(factor / total);
+    transform(y, y, y, n, [&](V v, V) { return v * scale; });
+  }
+
+  static void softmax(const T* x, T* y, int64_t n) { normalized(x, y, n, T(1)); }
+
+  static void logSoftmax(const T* x, T* y, int64_t n) {
+    const T top = largest(x, n);
+    const V shift = V::set1(top);
+    const V normalizer = V::set1(logOf(sumOfPowers<false>(x, n, top, nullptr)));
+    transform(x, x, y, n, [&](V v, V) { return v - shift - normalizer; });
+  }
+
+  static void softmaxBackward(const T* g, const T* y, T* out, int64_t n) {
+    const V dot = V::set1(sum(g, y, n, [](V a, V b) { return a * b; }));
+    transform(g, y, out, n, [&](V a, V b) { return b * (a - dot); });
+  }
+
+  static void logSoftmaxBackward(const T* g, const T* y, T* out, int64_t n) {
+    const V total = V::set1(sum(g, y, n, [](V a, V) { return a; }));
+    transform(g, y, out, n, [&](V a, V b) { return fnma(exp(b), total, a); });
+  }
+};
+
+template <class V, void (*kernel)(const typename V::Scalar*, typename V::Scalar*, int64_t)>
 Status forward(const OpCall& call) {
+  using T = typename V::Scalar;
   const Contiguous x(call.inputs[0]);
   if (!x.ok()) return noMemory("softmax");
   const Rows rows = rowsOf(call.outputs[0]);
-  float* out = static_cast<float*>(call.outputs[0].data);
+  T* out = static_cast<T*>(call.outputs[0].data);
   forRows(rows, [&](int64_t row) {
-    kernel(x.floats() + row * rows.width, out + row * rows.width, rows.width);
+    kernel(x.as<T>() + row * rows.width, out + row * rows.width, rows.width);
   });
   return Status::ok;
 }
 
-void softmaxBackwardRow(const float* g, const float* y, float* out, int64_t n) {
-  const VecF dot = VecF::set1(sumRow(g, y, n, [](VecF a, VecF b) { return a * b; }));
-  mapRow(g, y, out, n, [&](VecF a, VecF b) { return b * (a - dot); });
-}
-
-void logSoftmaxBackwardRow(const float* g, const float* y, float* out, int64_t n) {
-  const VecF total = VecF::set1(sumRow(g, y, n, [](VecF a, VecF) { return a; }));
-  mapRow(g, y, out, n, [&](VecF a, VecF b) { return fnma(exp(b), total, a); });
-}
-
-template <void (*kernel)(const float*, const float*, float*, int64_t)>
+template <class V, void (*kernel)(const typename V::Scalar*, const typename V::Scalar*,
+                                  typename V::Scalar*, int64_t)>
 Status backward(const OpCall& call) {
+  using T = typename V::Scalar;
   const Contiguous g(call.inputs[0]);
   const Contiguous y(call.inputs[1]);
   if (!g.ok() || !y.ok()) return noMemory("softmaxBackward");
   const Rows rows = rowsOf(call.outputs[0]);
-  float* out = static_cast<float*>(call.outputs[0].data);
+  T* out = static_cast<T*>(call.outputs[0].data);
   forRows(rows, [&](int64_t row) {
     const int64_t at = row * rows.width;
-    kernel(g.floats() + at, y.floats() + at, out + at, rows.width);
+    kernel(g.as<T>() + at, y.as<T>() + at, out + at, rows.width);
   });
   return Status::ok;
 }
@@ -188,7 +204,9 @@ Status checkLabels(const char* op, const TensorView& labels, int64_t classes) {
   return Status::ok;
 }
 
+template <class V>
 Status crossEntropy(const OpCall& call) {
+  using T = typename V::Scalar;
   const TensorView& labels = call.inputs[1];
   const Rows rows = {call.inputs[0].shape[0], call.inputs[0].shape[1]};
   const Status valid = checkLabels("crossEntropy", labels, rows.width);
@@ -196,17 +214,19 @@ Status crossEntropy(const OpCall& call) {
   const Contiguous logits(call.inputs[0]);
   if (!logits.ok()) return noMemory("crossEntropy");
   const int32_t* label = static_cast<const int32_t*>(labels.data);
-  float* loss = static_cast<float*>(call.outputs[0].data);
+  T* loss = static_cast<T*>(call.outputs[0].data);
   forRows(rows, [&](int64_t row) {
-    const float* x = logits.floats() + row * rows.width;
-    const float top = rowMax(x, rows.width);
-    const float total = sumOfPowers<false>(x, rows.width, top, nullptr);
-    loss[row] = logf(total) - (x[label[row * labels.strides[0]]] - top);
+    const T* x = logits.as<T>() + row * rows.width;
+    const T top = Row<V>::largest(x, rows.width);
+    const T total = Row<V>::template sumOfPowers<false>(x, rows.width, top, nullptr);
+    loss[row] = logOf(total) - (x[label[row * labels.strides[0]]] - top);
   });
   return Status::ok;
 }
 
+template <class V>
 Status crossEntropyBackward(const OpCall& call) {
+  using T = typename V::Scalar;
   const TensorView& labels = call.inputs[1];
   const TensorView& grad = call.inputs[2];
   const Rows rows = {call.inputs[0].shape[0], call.inputs[0].shape[1]};
@@ -215,29 +235,37 @@ Status crossEntropyBackward(const OpCall& call) {
   const Contiguous logits(call.inputs[0]);
   if (!logits.ok()) return noMemory("crossEntropyBackward");
   const int32_t* label = static_cast<const int32_t*>(labels.data);
-  const float* g = static_cast<const float*>(grad.data);
-  float* out = static_cast<float*>(call.outputs[0].data);
+  const T* g = static_cast<const T*>(grad.data);
+  T* out = static_cast<T*>(call.outputs[0].data);
   forRows(rows, [&](int64_t row) {
-    const float* x = logits.floats() + row * rows.width;
-    float* y = out + row * rows.width;
-    const float seed = g[row * grad.strides[0]];
-    const float total = sumOfPowers<true>(x, rows.width, rowMax(x, rows.width), y);
-    const VecF scale = VecF::set1(seed / total);
-    mapRow(y, y, y, rows.width, [&](VecF v, VecF) { return v * scale; });
+    T* y = out + row * rows.width;
+    const T seed = g[row * grad.strides[0]];
+    Row<V>::normalized(logits.as<T>() + row * rows.width, y, rows.width, seed);
     y[label[row * labels.strides[0]]] -= seed;
   });
   return Status::ok;
 }
 
+/// The float32 and the float64 form of a kernel under one op.
+template <Kernel float32, Kernel float64>
+Status either(const OpCall& call) {
+  return byFloat(call, float32, float64);
+}
+
 }  // namespace
 
 void registerSoftmax(Kernel* kernels) {
-  kernels[static_cast<int>(Op::softmax)] = forward<softmaxRow>;
-  kernels[static_cast<int>(Op::logSoftmax)] = forward<logSoftmaxRow>;
-  kernels[static_cast<int>(Op::softmaxBackward)] = backward<softmaxBackwardRow>;
-  kernels[static_cast<int>(Op::logSoftmaxBackward)] = backward<logSoftmaxBackwardRow>;
-  kernels[static_cast<int>(Op::crossEntropy)] = crossEntropy;
-  kernels[static_cast<int>(Op::crossEntropyBackward)] = crossEntropyBackward;
+  using F = Row<VecF>;
+  using D = Row<VecD>;
+  const auto set = [&](Op op, Kernel kernel) { kernels[static_cast<int>(op)] = kernel; };
+  set(Op::softmax, either<forward<VecF, F::softmax>, forward<VecD, D::softmax>>);
+  set(Op::logSoftmax, either<forward<VecF, F::logSoftmax>, forward<VecD, D::logSoftmax>>);
+  set(Op::softmaxBackward,
+      either<backward<VecF, F::softmaxBackward>, backward<VecD, D::softmaxBackward>>);
+  set(Op::logSoftmaxBackward,
+      either<backward<VecF, F::logSoftmaxBackward>, backward<VecD, D::logSoftmaxBackward>>);
+  set(Op::crossEntropy, either<crossEntropy<VecF>, crossEntropy<VecD>>);
+  set(Op::crossEntropyBackward, either<crossEntropyBackward<VecF>, crossEntropyBackward<VecD>>);
 }
 
 }  // namespace KINDLING_ISA

@@ -11,12 +11,8 @@ namespace {
 constexpr int64_t kGrainBytes = int64_t{1} << 18;
 constexpr int64_t kTransposedGrain = int64_t{1} << 15;  // in elements
 
-KINDLING_INLINE int64_t elementBytes(const TensorView& view) {
-  return view.dtype == DType::boolean ? 1 : 4;
-}
-
 void copyContiguous(const TensorView& to, const TensorView& from) {
-  const int64_t bytes = to.size * elementBytes(to);
+  const int64_t bytes = to.size * elementBytes(to.dtype);
   parallelFor(bytes, kGrainBytes, 64, [&](int64_t begin, int64_t end) {
     memcpy(static_cast<char*>(to.data) + begin, static_cast<const char*>(from.data) + begin,
            static_cast<size_t>(end - begin));
@@ -74,18 +70,16 @@ void copyStrided(const TensorView& to, const TensorView& from) {
   if (transposed) widest = rows < 64 ? elements / rows : 64;
   const int64_t tileColumns = columns < widest ? columns : widest;
   const TileGrid grid = makeGrid(plan, elements / tileColumns, tileColumns);
-  const int64_t grain = transposed ? kTransposedGrain : kGrainBytes / elementBytes(to);
-  if (to.dtype == DType::boolean) {
-    copyTiles(grid, grain, static_cast<Byte*>(to.data) + offsets[0],
-              static_cast<const Byte*>(from.data) + offsets[1]);
-  } else {
-    copyTiles(grid, grain, static_cast<Word*>(to.data) + offsets[0],
-              static_cast<const Word*>(from.data) + offsets[1]);
-  }
+  const int64_t grain = transposed ? kTransposedGrain : kGrainBytes / elementBytes(to.dtype);
+  withElement(to.dtype, [&](auto element) {
+    using T = decltype(element);
+    copyTiles(grid, grain, static_cast<T*>(to.data) + offsets[0],
+              static_cast<const T*>(from.data) + offsets[1]);
+  });
 }
 
 void fillZero(const TensorView& to) {
-  parallelFor(to.size * elementBytes(to), kGrainBytes, 64, [&](int64_t begin, int64_t end) {
+  parallelFor(to.size * elementBytes(to.dtype), kGrainBytes, 64, [&](int64_t begin, int64_t end) {
     memset(static_cast<char*>(to.data) + begin, 0, static_cast<size_t>(end - begin));
   });
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/tensor_view.h"
 #include "cpu/vec.h"
 
 namespace kindling {
@@ -12,6 +13,27 @@ namespace KINDLING_ISA {
 // Elements are moved as plain bits of their size, whatever their dtype.
 typedef int32_t Word __attribute__((may_alias));
 typedef uint8_t Byte;
+typedef uint16_t Short __attribute__((may_alias));
+typedef int64_t Long __attribute__((may_alias));
+
+constexpr int kMaxElementBytes = 8;
+
+KINDLING_INLINE int64_t elementBytes(DType dtype) { return kDTypeBytes[static_cast<int>(dtype)]; }
+
+/// Calls body with a value of the type that has the dtype's size.
+template <typename Body>
+KINDLING_INLINE void withElement(DType dtype, const Body& body) {
+  switch (elementBytes(dtype)) {
+    case 1:
+      return body(Byte());
+    case 2:
+      return body(Short());
+    case 4:
+      return body(Word());
+    default:
+      return body(Long());
+  }
+}
 
 KINDLING_INLINE void copyRun(Word* to, const Word* from, int64_t n) {
   if (n >= 512) {
@@ -28,6 +50,19 @@ KINDLING_INLINE void copyRun(Word* to, const Word* from, int64_t n) {
 
 KINDLING_INLINE void copyRun(Byte* to, const Byte* from, int64_t n) {
   memcpy(to, from, static_cast<size_t>(n));
+}
+
+KINDLING_INLINE void copyRun(Short* to, const Short* from, int64_t n) {
+  memcpy(to, from, static_cast<size_t>(n) * sizeof(Short));
+}
+
+KINDLING_INLINE void copyRun(Long* to, const Long* from, int64_t n) {
+  memcpy(to, from, static_cast<size_t>(n) * sizeof(Long));
+}
+
+template <typename T>
+KINDLING_INLINE void fillRun(T* to, T value, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) to[i] = value;
 }
 
 KINDLING_INLINE void fillRun(Word* to, Word value, int64_t n) {

@@ -1,6 +1,8 @@
 // Elementwise ops of one input: a functor and a line in registerUnary each.
 
 #include "cpu/elementwise_ops.h"
+#include "cpu/kernel_table.h"
+#include "cpu/vec_libm.h"
 #include "cpu/vec_math.h"
 
 namespace kindling {
@@ -9,27 +11,37 @@ namespace KINDLING_ISA {
 namespace {
 
 struct Neg : Cheap {
-  static KINDLING_INLINE VecF apply(VecF x) { return VecF::set1(-0.0f) - x; }
-  static KINDLING_INLINE VecI apply(VecI x) { return VecI::set1(0) - x; }
+  template <class V>
+  static KINDLING_INLINE V apply(V x) {
+    return V::set1(static_cast<typename V::Scalar>(-0.0)) - x;
+  }
 };
 
 struct Abs : Cheap {
   static KINDLING_INLINE VecF apply(VecF x) { return abs(x); }
-  static KINDLING_INLINE VecI apply(VecI x) { return max(x, VecI::set1(0) - x); }
+  static KINDLING_INLINE VecD apply(VecD x) { return abs(x); }
+  template <class V>
+  static KINDLING_INLINE V apply(V x) {
+    return max(x, V::set1(0) - x);
+  }
 };
 
 struct Sign : Cheap {
-  static KINDLING_INLINE VecF apply(VecF x) {
-    const VecF zero = VecF::zero(), one = VecF::set1(1.0f);
+  template <class V>
+  static KINDLING_INLINE V apply(V x) {
+    const V zero = V::set1(0), one = V::set1(1);
     return select(zero < x, one, select(x < zero, zero - one, x));  // zero and NaN stay
   }
-  static KINDLING_INLINE VecI apply(VecI x) { return min(max(x, VecI::set1(-1)), VecI::set1(1)); }
 };
 
 struct Relu : Cheap {
   // maxRaw gives its second operand where that is NaN.
   static KINDLING_INLINE VecF apply(VecF x) { return maxRaw(VecF::zero(), x); }
-  static KINDLING_INLINE VecI apply(VecI x) { return max(VecI::set1(0), x); }
+  static KINDLING_INLINE VecD apply(VecD x) { return maxRaw(VecD::zero(), x); }
+  template <class V>
+  static KINDLING_INLINE V apply(V x) {
+    return max(V::set1(0), x);
+  }
 };
 
 struct Square : Cheap {
@@ -40,38 +52,91 @@ struct Square : Cheap {
 };
 
 struct Reciprocal : Costly {
-  static KINDLING_INLINE VecF apply(VecF x) { return VecF::set1(1.0f) / x; }
+  template <class V>
+  static KINDLING_INLINE V apply(V x) {
+    return V::set1(1) / x;
+  }
 };
 
-struct Sqrt : Costly {
-  static KINDLING_INLINE VecF apply(VecF x) { return sqrt(x); }
+/// A functor for a function of vec_math.h.
+#define KINDLING_FUNCTION(Name, function) \
+  struct Name : Costly {                  \
+    template <class V>                    \
+    static KINDLING_INLINE V apply(V x) { \
+      return function(x);                 \
+    }                                     \
+  };
+KINDLING_FUNCTION(Sqrt, sqrt)
+KINDLING_FUNCTION(Rsqrt, rsqrt)
+KINDLING_FUNCTION(Exp, exp)
+KINDLING_FUNCTION(Expm1, expm1)
+KINDLING_FUNCTION(Log, log)
+KINDLING_FUNCTION(Log1p, log1p)
+KINDLING_FUNCTION(Log2, log2)
+KINDLING_FUNCTION(Sin, sin)
+KINDLING_FUNCTION(Cos, cos)
+KINDLING_FUNCTION(Tan, tan)
+KINDLING_FUNCTION(Asin, asin)
+KINDLING_FUNCTION(Acos, acos)
+KINDLING_FUNCTION(Atan, atan)
+KINDLING_FUNCTION(Sinh, sinh)
+KINDLING_FUNCTION(Cosh, cosh)
+KINDLING_FUNCTION(Tanh, tanh)
+KINDLING_FUNCTION(Erf, erf)
+KINDLING_FUNCTION(Erfinv, erfinv)
+KINDLING_FUNCTION(Sigmoid, sigmoid)
+KINDLING_FUNCTION(Softplus, softplus)
+KINDLING_FUNCTION(Floor, floor)
+KINDLING_FUNCTION(Ceil, ceil)
+KINDLING_FUNCTION(Round, round)
+KINDLING_FUNCTION(Trunc, trunc)
+#undef KINDLING_FUNCTION
+
+struct IsNaN : Cheap {
+  template <typename T>
+  static KINDLING_INLINE uint8_t apply(T x) {
+    return x != x;
+  }
 };
 
-struct Exp : Costly {
-  static KINDLING_INLINE VecF apply(VecF x) { return exp(x); }
+struct IsInf : Cheap {
+  template <typename T>
+  static KINDLING_INLINE uint8_t apply(T x) {
+    return x == static_cast<T>(INFINITY) || x == -static_cast<T>(INFINITY);
+  }
 };
 
-struct Log : Costly {
-  static KINDLING_INLINE VecF apply(VecF x) { return log(x); }
+struct IsFinite : Cheap {
+  template <typename T>
+  static KINDLING_INLINE uint8_t apply(T x) {
+    return x - x == 0;
+  }
 };
 
-struct Tanh : Costly {
-  static KINDLING_INLINE VecF apply(VecF x) { return tanh(x); }
-};
-
-struct Sigmoid : Costly {
-  static KINDLING_INLINE VecF apply(VecF x) { return sigmoid(x); }
-};
+template <class F, typename T>
+Status typedKernel(const OpCall& call) {
+  return runElementwise(call, 1, unaryLoop<F, T, T>, F::kGrain);
+}
 
 template <class F>
 Status floatKernel(const OpCall& call) {
-  return runElementwise(call, 1, unaryLoop<F, float, float>, F::kGrain);
+  return byFloat(call, typedKernel<F, float>, typedKernel<F, double>);
 }
 
 template <class F>
 Status numberKernel(const OpCall& call) {
-  if (call.inputs[0].dtype == DType::float32) return floatKernel<F>(call);
-  return runElementwise(call, 1, unaryLoop<F, int32_t, int32_t>, F::kGrain);
+  return byNumber(call, call.inputs[0].dtype, typedKernel<F, float>, typedKernel<F, int32_t>,
+                  typedKernel<F, double>, typedKernel<F, int64_t>, typedKernel<F, uint8_t>);
+}
+
+template <class F, typename T>
+Status typedTest(const OpCall& call) {
+  return runElementwise(call, 1, elementUnaryLoop<F, T, uint8_t>, F::kGrain);
+}
+
+template <class F>
+Status testKernel(const OpCall& call) {
+  return byFloat(call, typedTest<F, float>, typedTest<F, double>);
 }
 
 struct Not : Cheap {
@@ -91,12 +156,34 @@ void registerUnary(Kernel* kernels) {
   set(Op::sign, numberKernel<Sign>);
   set(Op::relu, numberKernel<Relu>);
   set(Op::square, numberKernel<Square>);
-  set(Op::exp, floatKernel<Exp>);
-  set(Op::log, floatKernel<Log>);
-  set(Op::sqrt, floatKernel<Sqrt>);
   set(Op::reciprocal, floatKernel<Reciprocal>);
+  set(Op::sqrt, floatKernel<Sqrt>);
+  set(Op::rsqrt, floatKernel<Rsqrt>);
+  set(Op::exp, floatKernel<Exp>);
+  set(Op::expm1, floatKernel<Expm1>);
+  set(Op::log, floatKernel<Log>);
+  set(Op::log1p, floatKernel<Log1p>);
+  set(Op::log2, floatKernel<Log2>);
+  set(Op::sin, floatKernel<Sin>);
+  set(Op::cos, floatKernel<Cos>);
+  set(Op::tan, floatKernel<Tan>);
+  set(Op::asin, floatKernel<Asin>);
+  set(Op::acos, floatKernel<Acos>);
+  set(Op::atan, floatKernel<Atan>);
+  set(Op::sinh, floatKernel<Sinh>);
+  set(Op::cosh, floatKernel<Cosh>);
   set(Op::tanh, floatKernel<Tanh>);
+  set(Op::erf, floatKernel<Erf>);
+  set(Op::erfinv, floatKernel<Erfinv>);
   set(Op::sigmoid, floatKernel<Sigmoid>);
+  set(Op::softplus, floatKernel<Softplus>);
+  set(Op::floor, floatKernel<Floor>);
+  set(Op::ceil, floatKernel<Ceil>);
+  set(Op::round, floatKernel<Round>);
+  set(Op::trunc, floatKernel<Trunc>);
+  set(Op::isNaN, testKernel<IsNaN>);
+  set(Op::isInf, testKernel<IsInf>);
+  set(Op::isFinite, testKernel<IsFinite>);
   set(Op::logicalNot, logicalNot);
 }
 

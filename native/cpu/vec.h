@@ -33,6 +33,7 @@ struct Mask {
 KINDLING_INLINE __mmask16 firstLanes(int n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
 struct VecI {
+  using Scalar = int32_t;
   static constexpr int width = 16;
   __m512i v;
   static KINDLING_INLINE VecI load(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
@@ -62,6 +63,7 @@ struct VecI {
 };
 
 struct VecF {
+  using Scalar = float;
   static constexpr int width = 16;
   __m512 v;
   static KINDLING_INLINE VecF load(const float* p) { return {_mm512_loadu_ps(p)}; }
@@ -132,6 +134,7 @@ KINDLING_INLINE __m256i firstLanes(int n) {
 }
 
 struct VecI {
+  using Scalar = int32_t;
   static constexpr int width = 8;
   __m256i v;
   static KINDLING_INLINE VecI load(const int32_t* p) {
@@ -169,6 +172,7 @@ struct VecI {
 };
 
 struct VecF {
+  using Scalar = float;
   static constexpr int width = 8;
   __m256 v;
   static KINDLING_INLINE VecF load(const float* p) { return {_mm256_loadu_ps(p)}; }
@@ -243,6 +247,7 @@ struct Mask {
 };
 
 struct VecI {
+  using Scalar = int32_t;
   static constexpr int width = 1;
   int32_t v;
   static KINDLING_INLINE VecI load(const int32_t* p) { return {*p}; }
@@ -273,6 +278,7 @@ struct VecI {
 };
 
 struct VecF {
+  using Scalar = float;
   static constexpr int width = 1;
   float v;
   static KINDLING_INLINE VecF load(const float* p) { return {*p}; }
@@ -331,3 +337,5 @@ KINDLING_INLINE float reduceMinRaw(VecF a) { return a.v; }
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling
+
+#include "cpu/lane.h"

@@ -47,7 +47,7 @@ class TestTensor {
   /// Contiguous; every byte is 0xcd, so that an element nobody wrote shows.
   TestTensor(DType dtype, const Shape& shape) {
     const int64_t count = elementCount(shape);
-    const size_t bytes = static_cast<size_t>(count) * (dtype == DType::boolean ? 1 : 4);
+    const size_t bytes = static_cast<size_t>(count) * kDTypeBytes[static_cast<int>(dtype)];
     memory_ = std::shared_ptr<void>(std::malloc(bytes ? bytes : 1), std::free);
     if (bytes) std::memset(memory_.get(), 0xcd, bytes);
     view_.data = memory_.get();
@@ -98,6 +98,10 @@ class TestTensor {
         return static_cast<const float*>(view_.data)[offset];
       case DType::int32:
         return static_cast<const int32_t*>(view_.data)[offset];
+      case DType::float64:
+        return static_cast<const double*>(view_.data)[offset];
+      case DType::int64:
+        return static_cast<double>(static_cast<const int64_t*>(view_.data)[offset]);
       default:
         return static_cast<const uint8_t*>(view_.data)[offset];
     }
@@ -111,6 +115,15 @@ class TestTensor {
         break;
       case DType::int32:
         static_cast<int32_t*>(view_.data)[offset] = static_cast<int32_t>(value);
+        break;
+      case DType::float64:
+        static_cast<double*>(view_.data)[offset] = value;
+        break;
+      case DType::int64:
+        static_cast<int64_t*>(view_.data)[offset] = static_cast<int64_t>(value);
+        break;
+      case DType::uint8:
+        static_cast<uint8_t*>(view_.data)[offset] = static_cast<uint8_t>(value);
         break;
       default:
         static_cast<uint8_t*>(view_.data)[offset] = value != 0;
@@ -134,7 +147,7 @@ class TestTensor {
   TestTensor sliced(int axis, int64_t start, int64_t count, int64_t step = 1) const {
     TestTensor result = *this;
     TensorView& view = result.view_;
-    const int64_t bytes = view.dtype == DType::boolean ? 1 : 4;
+    const int64_t bytes = kDTypeBytes[static_cast<int>(view.dtype)];
     view.data = static_cast<char*>(view.data) + start * view.strides[axis] * bytes;
     view.strides[axis] *= step;
     view.shape[axis] = count;

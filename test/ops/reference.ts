@@ -20,7 +20,8 @@ export function spread(shape: readonly number[], low = -2, high = 2, dtype: DTyp
   const data = Array.from({ length: size }, (_, i) => {
     const unit = ((i * 7919 + 3571) % 10007) / 10007;
     const value = low + (high - low) * unit;
-    return dtype === 'float32' ? Math.fround(value) : dtype === 'int32' ? Math.round(value) : Number(value > 0);
+    if (dtype === 'float32' || dtype === 'float64') return Math.fround(value);
+    return dtype === 'bool' ? Number(value > 0) : Math.round(value);
   });
   return dense(shape, data, dtype);
 }
@@ -152,6 +153,14 @@ export const layouts: Readonly<Record<string, (x: Dense) => AnyTensor>> = {
       ...doubled.map((_, axis) => (axis === last ? ([null, null, 2] as const) : null)),
     );
   },
+  broadcast(x) {
+    // Where the positions of the first axis are all alike, one of them with a stride of 0.
+    if (x.shape.length === 0 || x.shape[0] < 2) return toTensor(x);
+    const [count, ...shape] = x.shape;
+    const size = sizeOf(shape);
+    const alike = x.data.every((value, i) => Object.is(value, x.data[i % Math.max(size, 1)]));
+    return alike ? toTensor(dense(shape, x.data.slice(0, size), x.dtype)).expand([count, ...shape]) : toTensor(x);
+  },
   reversed(x) {
     if (x.shape.length === 0) return toTensor(x);
     const data = Array.from({ length: x.data.length }, (_, i) =>
@@ -164,16 +173,21 @@ export const layouts: Readonly<Record<string, (x: Dense) => AnyTensor>> = {
   },
 };
 
+/** `x` repeated along a new first axis: what the `broadcast` layout can express by a stride of 0. */
+export function repeated(x: Dense, count = 3): Dense {
+  return dense([count, ...x.shape], Array.from({ length: count }, () => x.data).flat(), x.dtype);
+}
+
 /** What is wrong with a result, or null: shape, dtype, then values within the tolerances. */
 export function mismatch(actual: AnyTensor, expected: Dense, rtol = 1.3e-6, atol = 1e-5): string | null {
   if (actual.shape.join() !== expected.shape.join())
     return `shape [${actual.shape.join()}], expected [${expected.shape.join()}]`;
   if (actual.dtype !== expected.dtype) return `dtype ${actual.dtype}, expected ${expected.dtype}`;
-  const data = actual.dataSync();
+  const data = Array.from(actual.dataSync() as Float32Array, Number);
   for (let i = 0; i < data.length; i++) {
     const want = expected.data[i];
     const same = Object.is(data[i], want) || data[i] === want || (Number.isNaN(data[i]) && Number.isNaN(want));
-    if (!same && !(Math.abs(data[i] - want) <= atol + rtol * Math.abs(want))) {
+    if (!same && !(Math.abs(Number(data[i]) - want) <= atol + rtol * Math.abs(want))) {
       return `element ${String(i)} is ${String(data[i])}, expected ${String(want)}`;
     }
   }

@@ -76,6 +76,7 @@ const excluded = new Set([
   'setMemoryLimit',
   'manualSeed',
   'checkGradients',
+  'checkSecondOrder',
   'linspace',
   'Tensor',
   'rand',

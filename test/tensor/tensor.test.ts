@@ -76,9 +76,9 @@ describe('tensor()', () => {
     ['a fraction as int32', () => tensor([1.5], { dtype: 'int32' }), /1.5 at position 0 is not an int32/],
     ['NaN as int32', () => tensor([NaN], { dtype: 'int32' }), /NaN at position 0/],
     ['2^31 as int32', () => tensor([2 ** 31], { dtype: 'int32' }), /not an int32/],
-    ['bytes without a dtype', () => tensor(new Uint8Array(2)), /give a dtype/],
-    ['bigints', () => tensor(new BigInt64Array(2) as unknown as Int32Array), /expected numbers/],
-    ['a gradient of integers', () => tensor([1], { dtype: 'int32', requiresGrad: true }), /only float32/],
+    ['unsigned words without a dtype', () => tensor(new Uint32Array(2)), /give a dtype/],
+    ['unsigned bigints', () => tensor(new BigUint64Array(2) as unknown as Int32Array), /expected numbers/],
+    ['a gradient of integers', () => tensor([1], { dtype: 'int32', requiresGrad: true }), /only floating-point/],
   ])('refuses %s', (_, attempt, message) => {
     expect(attempt).toThrow(message);
   });
