@@ -26,10 +26,11 @@ function disposed(op: string, inputs: readonly AnyTensor[], i: number): never {
 }
 
 /** Describes a new tensor, its dtype and shape, at an output's place in the shared array. */
-export function writeOutput(shape: Shape, dtype: DType): void {
-  scratch[Scratch.outputs] = dtypeCode[dtype];
-  scratch[Scratch.outputs + 1] = shape.length;
-  for (let axis = 0; axis < shape.length; axis++) scratch[Scratch.outputs + 2 + axis] = shape[axis];
+export function writeOutput(shape: Shape, dtype: DType, index = 0): void {
+  const at = Scratch.outputs + index * Scratch.outputSize;
+  scratch[at] = dtypeCode[dtype];
+  scratch[at + 1] = shape.length;
+  for (let axis = 0; axis < shape.length; axis++) scratch[at + 2 + axis] = shape[axis];
 }
 
 /** Registers a new tensor with the current scope, or finishes what the native call began. */
@@ -61,6 +62,24 @@ export function run<D extends DType>(
   writeOutput(shape, dtype);
   const tensor = new Tensor(shape, dtype);
   return finish(op, tensor, native.run(owner(tensor)));
+}
+
+/** Runs an operation with several outputs of one dtype. */
+export function runMany<D extends DType>(
+  op: OpName,
+  inputs: readonly AnyTensor[],
+  shapes: readonly Shape[],
+  dtype: D,
+  ints: readonly number[] = none,
+): Tensor<D>[] {
+  writeCall(op, inputs, ints, none);
+  shapes.forEach((shape, i) => {
+    writeOutput(shape, dtype, i);
+  });
+  const tensors = shapes.map((shape) => new Tensor(shape, dtype));
+  if (native.run(...tensors.map(owner)) === 0) throw nativeError(op);
+  const handles = tensors.map((_, i) => scratch[Scratch.inputs + i]);
+  return tensors.map((tensor, i) => finish(op, tensor, handles[i]));
 }
 
 /** Runs an operation that updates its first input, and for some ops its state, in place. */

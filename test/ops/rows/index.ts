@@ -2,8 +2,10 @@
 import type { Rows } from '../row';
 import { rows as creation } from './creation';
 import { rows as elementwise } from './elementwise';
+import { rows as fft } from './fft';
 import { rows as indexing } from './indexing';
 import { rows as layout } from './layout';
+import { rows as linalg } from './linalg';
 import { rows as losses } from './losses';
 import { rows as matmul } from './matmul';
 import { rows as reduce } from './reduce';
@@ -12,8 +14,10 @@ import { rows as softmax } from './softmax';
 export const families: Readonly<Record<string, Rows>> = {
   creation,
   elementwise,
+  fft,
   indexing,
   layout,
+  linalg,
   losses,
   matmul,
   reduce,
