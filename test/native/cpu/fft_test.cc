@@ -134,10 +134,13 @@ TEST_CASE("fft: relative error below 1e-6 to length 65536") {
           values[static_cast<size_t>(2 * j + 1)] += value.imag();
         }
       }
-      const TestTensor x = TestTensor::floats({n, 2}, values);
-      const TestTensor y =
-          runOp(level, Op::fft, {x}, DType::float32, {n, 2}, {0, static_cast<int32_t>(n), 0}, {1});
-      CHECK(relativeError(complexOf(y, 0, n), expected) < 5e-7);
+      for (const DType dtype : {DType::float32, DType::float64}) {
+        const TestTensor x = TestTensor::from(dtype, {n, 2}, values);
+        const TestTensor y =
+            runOp(level, Op::fft, {x}, dtype, {n, 2}, {0, static_cast<int32_t>(n), 0}, {1});
+        const double limit = dtype == DType::float32 ? 5e-7 : 2e-15;
+        CHECK(relativeError(complexOf(y, 0, n), expected) < limit);
+      }
     }
   }
 }

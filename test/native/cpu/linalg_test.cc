@@ -22,9 +22,36 @@ double valueAt(int64_t i) {
   return static_cast<double>(state >> 11) / 4503599627370496.0 - 1;
 }
 
+/// What a test works in: every level with float64, then every level with float32.
+DType real = DType::float32;
+double epsilon = 1.2e-7;
+
+struct Setting {
+  const IsaLevel& level;
+  DType dtype;
+
+  const IsaLevel& use() const {
+    real = dtype;
+    // Results are rounded to float32 once, so residuals are a few units of its precision.
+    epsilon = dtype == DType::float64 ? 4e-15 : 1.2e-7;
+    return level;
+  }
+};
+
+std::vector<Setting> settings() {
+  std::vector<Setting> all;
+  for (const DType dtype : {DType::float64, DType::float32}) {
+    for (const IsaLevel& level : isaLevels()) all.push_back({level, dtype});
+  }
+  return all;
+}
+
 TestTensor generate(const Shape& shape, int64_t seed = 0) {
-  return TestTensor::generate(DType::float32, shape,
-                              [&](int64_t i) { return valueAt(i + 7919 * seed); });
+  return TestTensor::generate(real, shape, [&](int64_t i) { return valueAt(i + 7919 * seed); });
+}
+
+TestTensor floats(const Shape& shape, const std::vector<double>& values) {
+  return TestTensor::from(real, shape, values);
 }
 
 /// A matrix of a batch, in double.
@@ -82,9 +109,6 @@ struct Dense {
   }
 };
 
-/// Results are rounded to float32 once, so residuals are a few units of its precision.
-constexpr double kEpsilon = 1.2e-7;
-
 double orthogonality(const Dense& q) {
   return (q.transposed() * q).distance(Dense::identity(q.cols, q.cols));
 }
@@ -115,28 +139,30 @@ TestTensor positiveDefinite(int64_t n, int64_t seed = 0) {
   const Dense x = Dense::of(generate({n, n}, seed));
   Dense a = x * x.transposed();
   for (int64_t i = 0; i < n; ++i) a.at(i, i) += 1;
-  return TestTensor::floats({n, n}, a.data);
+  return floats({n, n}, a.data);
 }
 
 TEST_CASE("linalg: inv and solve leave small residuals") {
-  for (const IsaLevel& level : isaLevels()) {
+  for (const Setting& setting : settings()) {
+    const IsaLevel& level = setting.use();
     for (const int64_t n : orders()) {
       CAPTURE(nameOf(level));
       CAPTURE(n);
       const TestTensor a = generate({n, n});
       const Dense dense = Dense::of(a);
-      const Dense inverse = Dense::of(runOp(level, Op::inv, {a}, DType::float32, {n, n}));
+      const Dense inverse = Dense::of(runOp(level, Op::inv, {a}, real, {n, n}));
       const double size = dense.norm() * inverse.norm();
-      CHECK((dense * inverse).distance(Dense::identity(n, n)) <= kEpsilon * size);
+      CHECK((dense * inverse).distance(Dense::identity(n, n)) <= epsilon * size);
       const TestTensor b = generate({n, 3}, 1);
-      const Dense x = Dense::of(runOp(level, Op::solve, {a, b}, DType::float32, {n, 3}));
-      CHECK((dense * x).distance(Dense::of(b)) <= kEpsilon * dense.norm() * x.norm());
+      const Dense x = Dense::of(runOp(level, Op::solve, {a, b}, real, {n, 3}));
+      CHECK((dense * x).distance(Dense::of(b)) <= epsilon * dense.norm() * x.norm());
     }
   }
 }
 
 TEST_CASE("linalg: solveTriangular") {
-  for (const IsaLevel& level : isaLevels()) {
+  for (const Setting& setting : settings()) {
+    const IsaLevel& level = setting.use();
     for (const int64_t n : orders()) {
       TestTensor a = generate({n, n});
       for (int64_t i = 0; i < n; ++i) a.set(i * n + i, 2 + valueAt(i) + static_cast<double>(n) / 4);
@@ -154,9 +180,9 @@ TEST_CASE("linalg: solveTriangular") {
               if (unit && i == j) t.at(i, j) = 1;
             }
           }
-          const Dense x = Dense::of(
-              runOp(level, Op::solveTriangular, {a, b}, DType::float32, {n, 5}, {upper, unit}));
-          CHECK((t * x).distance(Dense::of(b)) <= kEpsilon * t.norm() * x.norm());
+          const Dense x =
+              Dense::of(runOp(level, Op::solveTriangular, {a, b}, real, {n, 5}, {upper, unit}));
+          CHECK((t * x).distance(Dense::of(b)) <= epsilon * t.norm() * x.norm());
         }
       }
     }
@@ -164,7 +190,8 @@ TEST_CASE("linalg: solveTriangular") {
 }
 
 TEST_CASE("linalg: cholesky reads one triangle and clears the other") {
-  for (const IsaLevel& level : isaLevels()) {
+  for (const Setting& setting : settings()) {
+    const IsaLevel& level = setting.use();
     for (const int64_t n : orders()) {
       TestTensor a = positiveDefinite(n);
       const Dense full = Dense::of(a);
@@ -177,17 +204,18 @@ TEST_CASE("linalg: cholesky reads one triangle and clears the other") {
             a.set(i * n + j, (upper ? j < i : j > i) ? 1e9 : full.at(i, j));
           }
         }
-        const Dense x = Dense::of(runOp(level, Op::cholesky, {a}, DType::float32, {n, n}, {upper}));
+        const Dense x = Dense::of(runOp(level, Op::cholesky, {a}, real, {n, n}, {upper}));
         CHECK(isUpper(upper ? x : x.transposed()));
         const Dense product = upper ? x.transposed() * x : x * x.transposed();
-        CHECK(product.distance(full) <= kEpsilon * full.norm());
+        CHECK(product.distance(full) <= epsilon * full.norm());
       }
     }
   }
 }
 
 TEST_CASE("linalg: qr") {
-  for (const IsaLevel& level : isaLevels()) {
+  for (const Setting& setting : settings()) {
+    const IsaLevel& level = setting.use();
     for (const Shape& shape : rectangles()) {
       const int64_t m = shape[0], n = shape[1];
       const TestTensor a = generate(shape);
@@ -195,12 +223,12 @@ TEST_CASE("linalg: qr") {
         CAPTURE(nameOf(level));
         CAPTURE(m);
         CAPTURE(n);
-        const TestTensor q(DType::float32, {m, p}), r(DType::float32, {p, n});
+        const TestTensor q(real, {m, p}), r(real, {p, n});
         REQUIRE(run(level, Op::qr, {a}, {q, r}) == Status::ok);
-        CHECK(orthogonality(Dense::of(q)) <= kEpsilon * std::sqrt(static_cast<double>(p)));
+        CHECK(orthogonality(Dense::of(q)) <= epsilon * std::sqrt(static_cast<double>(p)));
         CHECK(isUpper(Dense::of(r)));
         CHECK((Dense::of(q) * Dense::of(r)).distance(Dense::of(a)) <=
-              kEpsilon * (1 + Dense::of(a).norm()));
+              epsilon * (1 + Dense::of(a).norm()));
       }
     }
   }
@@ -212,10 +240,10 @@ void checkSvd(const IsaLevel& level, const TestTensor& a) {
   CAPTURE(m);
   CAPTURE(n);
   const Dense dense = Dense::of(a);
-  const TestTensor values = runOp(level, Op::svdvals, {a}, DType::float32, {k});
+  const TestTensor values = runOp(level, Op::svdvals, {a}, real, {k});
   for (const bool full : {false, true}) {
-    const TestTensor u(DType::float32, {m, full ? m : k}), s(DType::float32, {k});
-    const TestTensor vh(DType::float32, {full ? n : k, n});
+    const TestTensor u(real, {m, full ? m : k}), s(real, {k});
+    const TestTensor vh(real, {full ? n : k, n});
     const Status status = run(level, Op::svd, {a}, {u, s, vh});
     REQUIRE_MESSAGE(status == Status::ok, std::string(lastErrorMessage()));
     Dense middle = Dense::zeros(u.shape()[1], vh.shape()[0]);
@@ -223,26 +251,28 @@ void checkSvd(const IsaLevel& level, const TestTensor& a) {
       middle.at(i, i) = s.at(i);
       CHECK(s.at(i) >= 0);
       if (i > 0) CHECK(s.at(i) <= s.at(i - 1));
-      CHECK(std::fabs(s.at(i) - values.at(i)) <= 2 * kEpsilon * s.at(0));
+      CHECK(std::fabs(s.at(i) - values.at(i)) <= 2 * epsilon * s.at(0));
     }
-    const double tolerance = 2 * kEpsilon * std::sqrt(static_cast<double>(m + n));
+    const double tolerance = 2 * epsilon * std::sqrt(static_cast<double>(m + n));
     CHECK(orthogonality(Dense::of(u)) <= tolerance);
     CHECK(orthogonality(Dense::of(vh).transposed()) <= tolerance);
-    CHECK((Dense::of(u) * middle * Dense::of(vh)).distance(dense) <= 3 * kEpsilon * dense.norm());
+    CHECK((Dense::of(u) * middle * Dense::of(vh)).distance(dense) <= 3 * epsilon * dense.norm());
   }
 }
 
 TEST_CASE("linalg: svd of random matrices") {
-  for (const IsaLevel& level : isaLevels()) {
+  for (const Setting& setting : settings()) {
+    const IsaLevel& level = setting.use();
     for (const Shape& shape : rectangles()) checkSvd(level, generate(shape));
   }
 }
 
 TEST_CASE("linalg: svd of matrices with repeated, zero, huge and tiny singular values") {
-  for (const IsaLevel& level : isaLevels()) {
+  for (const Setting& setting : settings()) {
+    const IsaLevel& level = setting.use();
     for (const auto& [m, n] : std::vector<std::pair<int64_t, int64_t>>{{6, 6}, {9, 4}, {40, 40}}) {
       const auto make = [&, rows = m, cols = n](const std::function<double(int64_t, int64_t)>& f) {
-        return TestTensor::generate(DType::float32, {rows, cols},
+        return TestTensor::generate(real, {rows, cols},
                                     [&](int64_t i) { return f(i / cols, i % cols); });
       };
       checkSvd(level, make([](int64_t, int64_t) { return 0.0; }));
@@ -268,31 +298,32 @@ void checkEigh(const IsaLevel& level, const Dense& symmetric) {
   CAPTURE(nameOf(level));
   CAPTURE(n);
   for (const int upper : {0, 1}) {
-    TestTensor a(DType::float32, {n, n});
+    TestTensor a(real, {n, n});
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t j = 0; j < n; ++j) {
         a.set(i * n + j, (upper ? j < i : j > i) ? 1e9 : symmetric.at(i, j));
       }
     }
-    const TestTensor values(DType::float32, {n}), vectors(DType::float32, {n, n});
+    const TestTensor values(real, {n}), vectors(real, {n, n});
     const Status status = run(level, Op::eigh, {a}, {values, vectors}, {upper});
     REQUIRE_MESSAGE(status == Status::ok, std::string(lastErrorMessage()));
-    const TestTensor alone = runOp(level, Op::eigvalsh, {a}, DType::float32, {n}, {upper});
+    const TestTensor alone = runOp(level, Op::eigvalsh, {a}, real, {n}, {upper});
     const Dense v = Dense::of(vectors);
     Dense scaled = v;
     const double size = symmetric.norm();
     for (int64_t j = 0; j < n; ++j) {
       for (int64_t i = 0; i < n; ++i) scaled.at(i, j) *= values.at(j);
       if (j > 0) CHECK(values.at(j) >= values.at(j - 1));
-      CHECK(std::fabs(values.at(j) - alone.at(j)) <= 2 * kEpsilon * size);
+      CHECK(std::fabs(values.at(j) - alone.at(j)) <= 2 * epsilon * size);
     }
-    CHECK(orthogonality(v) <= 2 * kEpsilon * std::sqrt(static_cast<double>(n)));
-    CHECK((symmetric * v).distance(scaled) <= 3 * kEpsilon * size);
+    CHECK(orthogonality(v) <= 2 * epsilon * std::sqrt(static_cast<double>(n)));
+    CHECK((symmetric * v).distance(scaled) <= 3 * epsilon * size);
   }
 }
 
 TEST_CASE("linalg: eigh") {
-  for (const IsaLevel& level : isaLevels()) {
+  for (const Setting& setting : settings()) {
+    const IsaLevel& level = setting.use();
     for (const int64_t n : orders()) {
       Dense a = Dense::of(generate({n, n}));
       const Dense t = a.transposed();
@@ -314,11 +345,11 @@ TEST_CASE("linalg: eigh") {
       if (i > 0) second.at(i, i - 1) = second.at(i - 1, i) = -1;
     }
     checkEigh(level, second);
-    const TestTensor values = runOp(level, Op::eigvalsh, {TestTensor::floats({n, n}, second.data)},
-                                    DType::float32, {n}, {0});
+    const TestTensor values =
+        runOp(level, Op::eigvalsh, {floats({n, n}, second.data)}, real, {n}, {0});
     for (int64_t k = 0; k < n; ++k) {
       const double angle = 3.141592653589793 * static_cast<double>(k + 1) / 21.0;
-      CHECK(std::fabs(values.at(k) - (2 - 2 * std::cos(angle))) <= 2e-7);
+      CHECK(std::fabs(values.at(k) - (2 - 2 * std::cos(angle))) <= 2 * epsilon);
     }
   }
 }
@@ -327,33 +358,32 @@ TEST_CASE("linalg: det and slogdet") {
   for (const IsaLevel& level : isaLevels()) {
     CAPTURE(nameOf(level));
     const auto det = [&](const TestTensor& a) {
-      return runOp(level, Op::det, {a}, DType::float32, {}).at(0);
+      return runOp(level, Op::det, {a}, real, {}).at(0);
     };
     const auto slogdet = [&](const TestTensor& a) {
-      const TestTensor sign(DType::float32, {}), logarithm(DType::float32, {});
+      const TestTensor sign(real, {}), logarithm(real, {});
       REQUIRE(run(level, Op::slogdet, {a}, {sign, logarithm}) == Status::ok);
       return std::pair<double, double>{sign.at(0), logarithm.at(0)};
     };
-    CHECK(det(TestTensor::floats({2, 2}, {1, 2, 3, 4})) == doctest::Approx(-2));
-    CHECK(det(TestTensor::floats({3, 3}, {0, 1, 0, 0, 0, 1, 1, 0, 0})) == 1);
-    CHECK(det(TestTensor::floats({2, 2}, {0, 1, 1, 0})) == -1);
-    CHECK(det(TestTensor::floats({2, 2}, {1, 2, 2, 4})) == 0);
-    CHECK(det(TestTensor(DType::float32, {0, 0})) == 1);
-    CHECK(std::isnan(det(TestTensor::floats({2, 2}, {kNan, 2, 2, 4}))));
+    CHECK(det(floats({2, 2}, {1, 2, 3, 4})) == doctest::Approx(-2));
+    CHECK(det(floats({3, 3}, {0, 1, 0, 0, 0, 1, 1, 0, 0})) == 1);
+    CHECK(det(floats({2, 2}, {0, 1, 1, 0})) == -1);
+    CHECK(det(floats({2, 2}, {1, 2, 2, 4})) == 0);
+    CHECK(det(TestTensor(real, {0, 0})) == 1);
+    CHECK(std::isnan(det(floats({2, 2}, {kNan, 2, 2, 4}))));
     // Partial products that overflow and vanish.
     std::vector<double> diagonal(100);
     for (int64_t i = 0; i < 10; ++i) diagonal[static_cast<size_t>(i * 11)] = i % 2 ? 1e-38 : 1e38;
-    CHECK(det(TestTensor::floats({10, 10}, diagonal)) == doctest::Approx(1).epsilon(1e-5));
-    const auto [sign, logarithm] = slogdet(TestTensor::floats({2, 2}, {1, 2, 3, 4}));
+    CHECK(det(floats({10, 10}, diagonal)) == doctest::Approx(1).epsilon(1e-5));
+    const auto [sign, logarithm] = slogdet(floats({2, 2}, {1, 2, 3, 4}));
     CHECK(sign == -1);
     CHECK(logarithm == doctest::Approx(std::log(2.0)));
-    CHECK(slogdet(TestTensor::floats({2, 2}, {1, 2, 2, 4})) ==
-          std::pair<double, double>{0, -kInfinity});
-    CHECK(slogdet(TestTensor(DType::float32, {0, 0})) == std::pair<double, double>{1, 0});
+    CHECK(slogdet(floats({2, 2}, {1, 2, 2, 4})) == std::pair<double, double>{0, -kInfinity});
+    CHECK(slogdet(TestTensor(real, {0, 0})) == std::pair<double, double>{1, 0});
     for (const int64_t n : orders()) {
       // det(a aᵀ + I) is the product of the eigenvalues.
       const TestTensor a = positiveDefinite(n);
-      const TestTensor values = runOp(level, Op::eigvalsh, {a}, DType::float32, {n}, {0});
+      const TestTensor values = runOp(level, Op::eigvalsh, {a}, real, {n}, {0});
       double expected = 0;
       for (int64_t i = 0; i < n; ++i) expected += std::log(values.at(i));
       CHECK(slogdet(a).first == 1);
@@ -365,25 +395,25 @@ TEST_CASE("linalg: det and slogdet") {
 TEST_CASE("linalg: batches in every layout, the same as one by one") {
   const TestTensor a = generate({2, 3, 6, 6}), b = generate({2, 3, 6, 2}, 1);
   for (const IsaLevel& level : isaLevels()) {
-    const TestTensor expected = runOp(level, Op::solve, {a, b}, DType::float32, {2, 3, 6, 2});
+    const TestTensor expected = runOp(level, Op::solve, {a, b}, real, {2, 3, 6, 2});
     for (int64_t i = 0; i < 6; ++i) {
-      const auto one = runOp(level, Op::solve,
-                             {TestTensor::floats({6, 6}, Dense::of(a, i).data),
-                              TestTensor::floats({6, 2}, Dense::of(b, i).data)},
-                             DType::float32, {6, 2});
+      const auto one =
+          runOp(level, Op::solve,
+                {floats({6, 6}, Dense::of(a, i).data), floats({6, 2}, Dense::of(b, i).data)}, real,
+                {6, 2});
       CHECK(one.values() == Dense::of(expected, i).data);
     }
     for (const NamedTensor& layout : inEveryLayout(a)) {
       CAPTURE(nameOf(level));
       CAPTURE(layout.layout);
-      CHECK(runOp(level, Op::solve, {layout.tensor, b}, DType::float32, {2, 3, 6, 2}).values() ==
+      CHECK(runOp(level, Op::solve, {layout.tensor, b}, real, {2, 3, 6, 2}).values() ==
             expected.values());
-      const auto inverse = runOp(level, Op::inv, {layout.tensor}, DType::float32, {2, 3, 6, 6});
-      CHECK(inverse.values() == runOp(level, Op::inv, {a}, DType::float32, {2, 3, 6, 6}).values());
+      const auto inverse = runOp(level, Op::inv, {layout.tensor}, real, {2, 3, 6, 6});
+      CHECK(inverse.values() == runOp(level, Op::inv, {a}, real, {2, 3, 6, 6}).values());
     }
     // One matrix for all right-hand sides.
     const TestTensor shared = generate({6, 6}).expanded({2, 3, 6, 6});
-    const auto x = runOp(level, Op::solve, {shared, b}, DType::float32, {2, 3, 6, 2});
+    const auto x = runOp(level, Op::solve, {shared, b}, real, {2, 3, 6, 2});
     for (int64_t i = 0; i < 6; ++i) {
       CHECK((Dense::of(shared, i) * Dense::of(x, i)).distance(Dense::of(b, i)) <= 1e-5);
     }
@@ -402,13 +432,13 @@ TEST_CASE("linalg: results do not depend on the number of threads") {
         const Shape shape = a.shape();
         const int64_t n = shape.back();
         Shape vector(shape.begin(), shape.end() - 1);
-        list.push_back(runOp(level, Op::inv, {a}, DType::float32, shape).values());
-        const TestTensor u(DType::float32, shape), s(DType::float32, vector);
-        const TestTensor vh(DType::float32, shape);
+        list.push_back(runOp(level, Op::inv, {a}, real, shape).values());
+        const TestTensor u(real, shape), s(real, vector);
+        const TestTensor vh(real, shape);
         REQUIRE(run(level, Op::svd, {a}, {u, s, vh}) == Status::ok);
         REQUIRE(n > 0);
         for (const TestTensor& x : {u, s, vh}) list.push_back(x.values());
-        const TestTensor values(DType::float32, vector), vectors(DType::float32, shape);
+        const TestTensor values(real, vector), vectors(real, shape);
         REQUIRE(run(level, Op::eigh, {a}, {values, vectors}, {0}) == Status::ok);
         list.push_back(vectors.values());
       }
@@ -421,15 +451,15 @@ TEST_CASE("linalg: results do not depend on the number of threads") {
 std::string failure(const IsaLevel& level, Op op, const std::vector<TestTensor>& inputs,
                     const std::vector<Shape>& outputs, const std::vector<int32_t>& ints = {}) {
   std::vector<TestTensor> tensors;
-  for (const Shape& shape : outputs) tensors.emplace_back(DType::float32, shape);
+  for (const Shape& shape : outputs) tensors.emplace_back(real, shape);
   const Status status = run(level, op, inputs, tensors, ints);
   CHECK(status == Status::numerical);
   return status == Status::ok ? "" : lastErrorMessage();
 }
 
 TEST_CASE("linalg: what has no result is an error that names the matrix") {
-  const TestTensor singular = TestTensor::floats({2, 2, 2}, {1, 2, 3, 4, 1, 2, 2, 4});
-  const TestTensor one = TestTensor::floats({2, 2}, {0, 0, 0, 0});
+  const TestTensor singular = floats({2, 2, 2}, {1, 2, 3, 4, 1, 2, 2, 4});
+  const TestTensor one = floats({2, 2}, {0, 0, 0, 0});
   for (const IsaLevel& level : isaLevels()) {
     CHECK(failure(level, Op::inv, {singular}, {{2, 2, 2}}) ==
           "inv: matrix 1 of the batch is singular: no pivot in column 1");
@@ -439,23 +469,22 @@ TEST_CASE("linalg: what has no result is an error that names the matrix") {
           "solve: the matrix is singular: no pivot in column 0");
     CHECK(failure(level, Op::solveTriangular, {one, one}, {{2, 2}}, {0, 0}) ==
           "solveTriangular: the matrix is singular: element 0 of its diagonal is 0");
-    CHECK(failure(level, Op::cholesky, {TestTensor::floats({2, 2}, {1, 2, 2, 1})}, {{2, 2}}, {0}) ==
+    CHECK(failure(level, Op::cholesky, {floats({2, 2}, {1, 2, 2, 1})}, {{2, 2}}, {0}) ==
           "cholesky: the matrix is not positive definite: its leading minor of order 2 is not "
           "positive");
     for (const double bad : {kNan, kInfinity, -kInfinity}) {
-      const TestTensor x = TestTensor::floats({2, 2, 2}, {1, 2, 2, 1, 1, bad, bad, 1});
+      const TestTensor x = floats({2, 2, 2}, {1, 2, 2, 1, 1, bad, bad, 1});
       CHECK(failure(level, Op::svd, {x}, {{2, 2, 2}, {2, 2}, {2, 2, 2}}) ==
             "svd: matrix 1 of the batch has a NaN or an infinite element");
       CHECK(failure(level, Op::svdvals, {x}, {{2, 2}}) ==
             "svdvals: matrix 1 of the batch has a NaN or an infinite element");
       CHECK(failure(level, Op::eigh, {x}, {{2, 2}, {2, 2, 2}}, {0}) ==
             "eigh: matrix 1 of the batch has a NaN or an infinite element");
-      CHECK(failure(level, Op::cholesky, {TestTensor::floats({2, 2}, {bad, 2, 2, 1})}, {{2, 2}},
-                    {0}) ==
+      CHECK(failure(level, Op::cholesky, {floats({2, 2}, {bad, 2, 2, 1})}, {{2, 2}}, {0}) ==
             "cholesky: the matrix is not positive definite: its leading minor of "
             "order 1 is not positive");
       // These go on with NaN, as the arithmetic does.
-      const TestTensor q(DType::float32, {2, 2, 2}), r(DType::float32, {2, 2, 2});
+      const TestTensor q(real, {2, 2, 2}), r(real, {2, 2, 2});
       CHECK(run(level, Op::qr, {x}, {q, r}) == Status::ok);
       CHECK(std::isnan(r.at(5)));
     }
@@ -467,9 +496,9 @@ TEST_CASE("linalg: empty matrices and empty batches") {
     const auto empty = [&](Op op, const Shape& shape, const std::vector<Shape>& outputs,
                            const std::vector<int32_t>& ints = {}) {
       std::vector<TestTensor> tensors;
-      for (const Shape& out : outputs) tensors.emplace_back(DType::float32, out);
+      for (const Shape& out : outputs) tensors.emplace_back(real, out);
       CAPTURE(nameOf(op));
-      CHECK(run(level, op, {TestTensor(DType::float32, shape)}, tensors, ints) == Status::ok);
+      CHECK(run(level, op, {TestTensor(real, shape)}, tensors, ints) == Status::ok);
       return tensors;
     };
     for (const Shape& shape : {Shape{0, 3, 3}, Shape{2, 0, 0}, Shape{0, 0}}) {
@@ -499,7 +528,7 @@ TEST_CASE("linalg: wrong records are refused") {
   const auto status = [&](Op op, const std::vector<TestTensor>& in, const std::vector<Shape>& out,
                           const std::vector<int32_t>& ints = {}) {
     std::vector<TestTensor> tensors;
-    for (const Shape& shape : out) tensors.emplace_back(DType::float32, shape);
+    for (const Shape& shape : out) tensors.emplace_back(real, shape);
     return run(level, op, in, tensors, ints);
   };
   CHECK(status(Op::inv, {wide}, {{3, 4}}) == Status::badShape);
