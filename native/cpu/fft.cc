@@ -268,7 +268,8 @@ Status runAs(const OpCall& call, Kind kind) {
 }
 
 Status runAny(const OpCall& call, Kind kind) {
-  return call.inputs[0].dtype == DType::float64 ? runAs<double>(call, kind) : runAs<float>(call, kind);
+  return call.inputs[0].dtype == DType::float64 ? runAs<double>(call, kind)
+                                                : runAs<float>(call, kind);
 }
 
 Status fft(const OpCall& call) {

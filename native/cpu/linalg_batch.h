@@ -18,7 +18,6 @@ namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-
 KINDLING_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 KINDLING_INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
