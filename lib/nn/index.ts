@@ -2,4 +2,5 @@
 export * as functional from './functional';
 export type { Initialization } from './init';
 export * from './layers';
+export * from './losses';
 export * from './module';

@@ -29,6 +29,15 @@ enum class OpKind : int32_t {
   fft,
   crossEntropy,
   crossEntropyBackward,
+  ctcLoss,
+  gather,
+  scatter,
+  scan,
+  sort,
+  searchSorted,
+  nonzero,
+  normalize,
+  normalizeBackward,
   inplace,
 };
 

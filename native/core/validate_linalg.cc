@@ -1,14 +1,11 @@
-#include "core/validate_linalg.h"
+// The shape rules of the linear algebra and Fourier ops.
 
 #include "core/op_info.h"
+#include "core/validate.h"
 
 namespace kindling {
 
 namespace {
-
-Status broken(const OpCall& call, const char* rule) {
-  return fail(Status::badShape, "%s: %s", opInfo(call.op).name, rule);
-}
 
 /// Whether `view` is [batch..., extents...] with the batch axes of `like`, a tensor of matrices.
 bool isBatchOf(const TensorView& view, const TensorView& like, int count, const int64_t* extents) {

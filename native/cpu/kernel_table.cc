@@ -17,6 +17,8 @@ void fillKernels(Kernel* kernels) {
   registerLinalg(kernels);
   registerFft(kernels);
   registerSoftmax(kernels);
+  registerNormalization(kernels);
+  registerCtc(kernels);
   registerOptimizers(kernels);
 }
 

@@ -50,6 +50,8 @@ void registerMatmul(Kernel* kernels);
 void registerLinalg(Kernel* kernels);
 void registerFft(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
+void registerNormalization(Kernel* kernels);
+void registerCtc(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
 
 }  // namespace KINDLING_ISA

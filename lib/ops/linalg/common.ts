@@ -2,9 +2,12 @@
 import { ShapeError } from '../../errors';
 import { arange, eye } from '../../tensor/creation';
 import { broadcastShapes, describe, formatShape, type Shape } from '../../tensor/shape';
+import type { DType } from '../../tensor/dtype';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
 import { greaterEqual, where } from '../elementwise';
 import { requireFloat } from '../reduce';
+import { runMany } from '../run';
+import type { OpName } from '../table';
 import { expand, transpose, unsqueeze } from '../views';
 
 /** The batch axes of a tensor of matrices. */
@@ -96,4 +99,10 @@ export function differences(x: Tensor): Tensor {
   const n = x.shape[x.rank - 1];
   const isDiagonal = eye(n, n, { dtype: 'bool' }) as unknown as Tensor<'bool'>;
   return where(isDiagonal, 1, unsqueeze(x, -2).sub(unsqueeze(x, -1)));
+}
+
+/** {@link runMany} for outputs of the input's dtype. */
+export function runEach(op: OpName, x: Tensor, shapes: readonly Shape[], ints?: readonly number[]): Tensor[] {
+  const outputs = shapes.map((shape): [Shape, DType] => [shape, x.dtype]);
+  return runMany(op, [x], outputs, ints) as Tensor[];
 }

@@ -5,7 +5,7 @@ import type { DType, FloatOf } from '../../tensor/dtype';
 import type { Tensor } from '../../tensor/tensor';
 import { div, mul, sub } from '../elementwise';
 import { matmul } from '../matmul';
-import { run, runMany } from '../run';
+import { run } from '../run';
 import { concat } from '../copies';
 import { zeros } from '../../tensor/creation';
 import { slice, transpose, unsqueeze, type SliceSpec } from '../views';
@@ -19,6 +19,7 @@ import {
   requireMatrix,
   requireSquare,
   rowsOf,
+  runEach,
 } from './common';
 import { solveTriangle } from './solve';
 
@@ -61,15 +62,10 @@ export function qr<D extends DType>(
   const n = colsOf(x);
   const width = mode === 'reduced' ? Math.min(m, n) : m;
   const batch = batchOf(x);
-  const [q, r] = runMany(
-    'qr',
-    [x],
-    [
-      [...batch, m, width],
-      [...batch, width, n],
-    ],
-    x.dtype,
-  );
+  const [q, r] = runEach('qr', x, [
+    [...batch, m, width],
+    [...batch, width, n],
+  ]);
   if (isRecording(x)) {
     const check = (): void => {
       if (width > n)
@@ -154,7 +150,7 @@ export function decompose(x: Tensor, isFull: boolean): SVDResult {
     [...batch, k],
     [...batch, isFull ? n : k, n],
   ];
-  const [u, s, vh] = runMany('svd', [x], shapes, x.dtype);
+  const [u, s, vh] = runEach('svd', x, shapes);
   if (isRecording(x)) {
     const saved = [u, s, vh];
     const parts = (kept: readonly Tensor[]): Parts => {
@@ -245,7 +241,7 @@ export function eigh<D extends DType>(a: Tensor<D>, options: EighOptions = {}): 
 
 function eigen(x: Tensor, uplo: 'L' | 'U'): EighResult {
   const shapes = [x.shape.slice(0, -1), x.shape];
-  const [values, vectors] = runMany('eigh', [x], shapes, x.dtype, [Number(uplo === 'U')]);
+  const [values, vectors] = runEach('eigh', x, shapes, [Number(uplo === 'U')]);
   if (isRecording(x)) {
     const saved = [values, vectors];
     record('eigh', values, [x], saved, (grad, node) => {

@@ -7,7 +7,7 @@ import type { Tensor } from '../../tensor/tensor';
 import { equal, mul, neg, where } from '../elementwise';
 import { matmul } from '../matmul';
 import { requireFloat, requireSame } from '../reduce';
-import { run, runMany } from '../run';
+import { run } from '../run';
 import { expand, slice, squeeze, transpose, unsqueeze } from '../views';
 import { clone, concat } from '../copies';
 import { full } from '../../tensor/creation';
@@ -20,6 +20,7 @@ import {
   requireMatrix,
   requireSquare,
   rowsOf,
+  runEach,
   tril,
   triu,
 } from './common';
@@ -248,7 +249,7 @@ export interface SlogdetResult<D extends DType = 'float32'> {
 export function slogdet<D extends DType>(a: Tensor<D>): SlogdetResult<FloatOf<D>> {
   const x = requireSquare('slogdet', 'a', a);
   const shape = batchOf(x);
-  const [sign, logAbsDet] = runMany('slogdet', [x], [shape, shape], x.dtype);
+  const [sign, logAbsDet] = runEach('slogdet', x, [shape, shape]);
   if (isRecording(x)) {
     record('slogdet', logAbsDet, [x], [x], (grad, { saved }) => [
       mul(unsqueeze(unsqueeze(grad, -1), -1), transpose(inverse(saved[0] as Tensor))),
