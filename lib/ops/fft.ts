@@ -11,10 +11,9 @@ import { tensor } from '../tensor/creation';
 import type { DType, FloatOf } from '../tensor/dtype';
 import { axesMask, checkAxis, checkInteger, checkNumber, describe, formatShape } from '../tensor/shape';
 import { isTensor, type Tensor } from '../tensor/tensor';
-import { concat } from './copies';
+import { roll } from './rearrange';
 import { requireFloat } from './reduce';
 import { run } from './run';
-import { slice, type SliceSpec } from './views';
 
 /**
  * Where the factor 1/n goes: 'backward' (default) to the inverse transform, 'forward' to the forward one, 'ortho' in
@@ -311,12 +310,7 @@ function shift<D extends DType>(
   const mask = axesMask(op, axes, x.rank);
   let result: Tensor<D> = x;
   for (let axis = 0; axis < x.rank; axis++) {
-    const n = x.shape[axis];
-    if (!((mask >> axis) & 1) || n < 2) continue;
-    const by = round(n / 2);
-    const part = (from: number, to: number): Tensor<D> =>
-      slice(result, ...Array.from({ length: axis }, (): SliceSpec => null), [from, to]);
-    result = concat([part(n - by, n), part(0, n - by)], axis);
+    if ((mask >> axis) & 1) result = roll(result, round(x.shape[axis] / 2), axis);
   }
   return result;
 }

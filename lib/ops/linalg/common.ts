@@ -1,10 +1,11 @@
 /** What the linear algebra functions share: argument checks, triangles, diagonals. */
 import { ShapeError } from '../../errors';
-import { arange, eye } from '../../tensor/creation';
+import { eye } from '../../tensor/creation';
 import { broadcastShapes, describe, formatShape, type Shape } from '../../tensor/shape';
 import type { DType } from '../../tensor/dtype';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
-import { greaterEqual, where } from '../elementwise';
+import { where } from '../elementwise';
+import { tril } from '../rearrange';
 import { requireFloat } from '../reduce';
 import { runMany } from '../run';
 import type { OpName } from '../table';
@@ -66,22 +67,6 @@ export function broadcastBatches(op: string, a: Tensor, b: Tensor): [Tensor, Ten
     return formatShape(wide) === formatShape(x.shape) ? x : expand(x, wide);
   };
   return [full(a), full(b)];
-}
-
-/** `x` with the elements above diagonal `offset` set to 0. */
-export function tril(x: Tensor, offset = 0): Tensor {
-  return where(below(x, offset), x, 0);
-}
-
-/** `x` with the elements below the diagonal set to 0. */
-export function triu(x: Tensor, offset = 0): Tensor {
-  return where(below(x, offset - 1), 0, x);
-}
-
-/** Where column - row <= offset. */
-function below(x: Tensor, offset: number): Tensor<'bool'> {
-  const rows = arange(offset, offset + rowsOf(x), 1, { dtype: 'int32' });
-  return greaterEqual(unsqueeze(rows, 1), arange(0, colsOf(x), 1, { dtype: 'int32' }));
 }
 
 /** A symmetric matrix from the lower triangle of `x`. */

@@ -6,6 +6,7 @@ import { checkInteger, formatShape, sameShape } from '../../tensor/shape';
 import type { Tensor } from '../../tensor/tensor';
 import { equal, mul, neg, where } from '../elementwise';
 import { matmul } from '../matmul';
+import { tril, triu } from '../rearrange';
 import { requireFloat, requireSame } from '../reduce';
 import { run } from '../run';
 import { expand, slice, squeeze, transpose, unsqueeze } from '../views';
@@ -21,8 +22,6 @@ import {
   requireSquare,
   rowsOf,
   runEach,
-  tril,
-  triu,
 } from './common';
 import { svd } from './decompose';
 
