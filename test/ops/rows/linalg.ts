@@ -115,7 +115,7 @@ const inverses: Rows = {
     call: linalg.inv,
     torch: 'torch.linalg.inv(x0)',
     // The last one is lost without pivoting.
-    samples: [...squares, [dense([2, 2], [2 ** -45, 1, 1, 1])]],
+    samples: [...squares, [dense([2, 2], [2 ** -60, 1, 1, 1])]],
     gradient: 'all',
     gradientSamples: squareGradients,
     bad: [
