@@ -294,6 +294,10 @@ Status checkShapes(const OpCall& call) {
       return checkMatmul(call);
     case OpKind::linear:
       return checkLinear(call);
+    case OpKind::linalg:
+      return checkLinalg(call);
+    case OpKind::fft:
+      return checkFft(call);
     case OpKind::crossEntropy:
     case OpKind::crossEntropyBackward:
       return checkCrossEntropy(call);

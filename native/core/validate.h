@@ -21,5 +21,8 @@ Status checkNonzero(const OpCall& call);
 
 // validate_recurrent.cc
 Status checkRecurrent(const OpCall& call);
+// validate_linalg.cc
+Status checkLinalg(const OpCall& call);
+Status checkFft(const OpCall& call);
 
 }  // namespace kindling

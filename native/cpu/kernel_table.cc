@@ -14,6 +14,8 @@ void fillKernels(Kernel* kernels) {
   registerIndexing(kernels);
   registerReductions(kernels);
   registerMatmul(kernels);
+  registerLinalg(kernels);
+  registerFft(kernels);
   registerSoftmax(kernels);
   registerNormalization(kernels);
   registerCtc(kernels);

@@ -47,6 +47,8 @@ void registerCopies(Kernel* kernels);
 void registerIndexing(Kernel* kernels);
 void registerReductions(Kernel* kernels);
 void registerMatmul(Kernel* kernels);
+void registerLinalg(Kernel* kernels);
+void registerFft(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
 void registerNormalization(Kernel* kernels);
 void registerCtc(Kernel* kernels);

@@ -3,9 +3,11 @@ import type { Rows } from '../row';
 import { rows as activations } from './activations';
 import { rows as creation } from './creation';
 import { rows as elementwise } from './elementwise';
+import { rows as fft } from './fft';
 import { rows as indexing } from './indexing';
 import { rows as layers } from './layers';
 import { rows as layout } from './layout';
+import { rows as linalg } from './linalg';
 import { rows as losses } from './losses';
 import { rows as matmul } from './matmul';
 import { rows as order } from './order';
@@ -19,9 +21,11 @@ export const families: Readonly<Record<string, Rows>> = {
   activations,
   creation,
   elementwise,
+  fft,
   indexing,
   layers,
   layout,
+  linalg,
   losses,
   matmul,
   order,
