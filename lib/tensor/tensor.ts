@@ -69,6 +69,8 @@ export class Tensor<D extends DType = 'float32'> {
   _disposed = false;
   /** @internal Survives every scope. */
   _kept = false;
+  /** @internal How often the elements were changed in place; see lib/autograd/version.ts. */
+  _version = 0;
   /** @internal Found by Module as a parameter. */
   _isParameter = false;
   /** @internal Found by Module as a buffer. */

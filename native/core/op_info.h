@@ -40,6 +40,7 @@ enum class OpKind : int32_t {
   normalizeBackward,
   recurrent,
   inplace,
+  assignRows,
 };
 
 struct OpInfo {

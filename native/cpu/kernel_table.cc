@@ -21,6 +21,7 @@ void fillKernels(Kernel* kernels) {
   registerCtc(kernels);
   registerRecurrent(kernels);
   registerOptimizers(kernels);
+  registerAdaptiveOptimizers(kernels);
 }
 
 }  // namespace KINDLING_ISA
