@@ -5,6 +5,7 @@
 
 #include "core/execute.h"
 #include "core/op_info.h"
+#include "core/validate_spatial.h"
 
 namespace kindling {
 
@@ -251,6 +252,10 @@ Status checkShapes(const OpCall& call) {
       return checkMatmul(call);
     case OpKind::linear:
       return checkLinear(call);
+    case OpKind::convolution:
+      return checkConvolution(call);
+    case OpKind::pooling:
+      return checkPooling(call);
     case OpKind::crossEntropy:
     case OpKind::crossEntropyBackward:
       return checkCrossEntropy(call);

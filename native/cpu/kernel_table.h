@@ -47,6 +47,9 @@ void registerCopies(Kernel* kernels);
 void registerIndexing(Kernel* kernels);
 void registerReductions(Kernel* kernels);
 void registerMatmul(Kernel* kernels);
+void registerConvolution(Kernel* kernels);
+void registerPooling(Kernel* kernels);
+void registerLinearPooling(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
 
