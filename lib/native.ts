@@ -27,7 +27,7 @@ type HostArray = Float32Array | Int32Array | Uint8Array | Float64Array | BigInt6
 
 interface Addon {
   init(scratch: Float64Array): boolean;
-  run(owner0?: object, owner1?: object, owner2?: object): number;
+  run(...owners: (object | undefined)[]): number;
   view(owner?: object): number;
   release(handle: number): void;
   track(handle: number, owner: object): void;

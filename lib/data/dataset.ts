@@ -1,5 +1,5 @@
 import { ShapeError } from '../errors';
-import { indexSelect } from '../ops/copies';
+import { indexSelect } from '../ops/gather';
 import { formatShape } from '../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
 

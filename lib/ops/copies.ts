@@ -5,7 +5,7 @@ import { checkDType, isFloat, type DType } from '../tensor/dtype';
 import { checkAxis, formatShape, type Shape } from '../tensor/shape';
 import { defineMethods } from '../tensor/methods';
 import type { Tensor } from '../tensor/tensor';
-import { isTensor, tensorHooks, type AnyTensor } from '../tensor/tensor';
+import { tensorHooks, type AnyTensor } from '../tensor/tensor';
 import { checkTensor } from './define';
 import { run } from './run';
 import { slice } from './views';
@@ -43,36 +43,21 @@ export function cast<E extends DType>(x: AnyTensor, dtype: E): Tensor<E> {
 }
 tensorHooks.cast = cast;
 
-function checkIndex(op: string, index: AnyTensor): void {
-  if (!isTensor(index)) throw new TypeError(`${op}: the index must be an int32 tensor`);
-  if (index.dtype !== 'int32') throw new DTypeError(`${op}: the index must be int32, got ${index.dtype}`);
-  if (index.rank !== 1) {
-    throw new ShapeError(`${op}: the index must be a vector, its shape is ${formatShape(index.shape)}`);
-  }
-}
-
-/**
- * The rows of `x` (positions along axis 0) that `index` names, in its order; rows may repeat.
- * @param index int32 vector with values in [0, x.shape[0]).
- * @throws RangeError if an index is out of range.
- */
-export function indexSelect<D extends DType>(x: Tensor<D>, index: Tensor<'int32'>): Tensor<D> {
-  checkTensor('indexSelect', x);
-  checkIndex('indexSelect', index);
-  if (x.rank === 0) throw new ShapeError('indexSelect: a scalar has no rows');
+/** @internal The rows of `x` that `index` names; see indexSelect. */
+export function indexRows<D extends DType>(x: Tensor<D>, index: Tensor<'int32'>): Tensor<D> {
   const out = run('indexSelect', [x, index], [index.size, ...x.shape.slice(1)], x.dtype);
   if (isRecording(x)) {
     const { shape } = x;
-    record('indexSelect', out, [x], [index], (grad, { saved }) => [indexAdd(grad, saved[0] as Tensor<'int32'>, shape)]);
+    record('indexSelect', out, [x], [index], (grad, { saved }) => [addRows(grad, saved[0] as Tensor<'int32'>, shape)]);
   }
   return out;
 }
 
-/** The gradient of {@link indexSelect}: each row of `grad` added to the row its index names. */
-function indexAdd(grad: Tensor, index: Tensor<'int32'>, shape: Shape): Tensor {
+/** @internal Zeros of `shape` to whose rows those of `grad` are added: the gradient of {@link indexRows}. */
+export function addRows(grad: Tensor, index: Tensor<'int32'>, shape: Shape): Tensor {
   const out = run('indexAdd', [grad, index], shape, grad.dtype);
   if (isRecording(grad)) {
-    record('indexAdd', out, [grad], [index], (second, { saved }) => [indexSelect(second, saved[0] as Tensor<'int32'>)]);
+    record('indexAdd', out, [grad], [index], (second, { saved }) => [indexRows(second, saved[0] as Tensor<'int32'>)]);
   }
   return out;
 }
@@ -137,8 +122,6 @@ declare module '../tensor/tensor' {
     contiguous(): Tensor<D>;
     /** {@link cast} */
     cast<E extends DType>(dtype: E): Tensor<E>;
-    /** {@link indexSelect} */
-    indexSelect(index: Tensor<'int32'>): Tensor<D>;
   }
 }
-defineMethods({ clone, contiguous, cast, indexSelect });
+defineMethods({ clone, contiguous, cast });

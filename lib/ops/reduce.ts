@@ -11,7 +11,8 @@ import { div, equal, mul } from './elementwise';
 import { checkTensor, workingDType } from './define';
 import { run } from './run';
 import type { OpName } from './table';
-import { expand, reshape } from './views';
+import { exclusiveProduct } from './scan';
+import { expand, permute, reshape } from './views';
 
 /** Options of the reductions. */
 export interface ReduceOptions {
@@ -22,7 +23,8 @@ export interface ReduceOptions {
 /** The dtype of a sum: bool and uint8 count as int32. */
 export type SumOf<D extends DType> = DType extends D ? 'float32' : D extends 'bool' | 'uint8' ? 'int32' : D;
 
-type Axes = number | readonly number[] | undefined;
+/** One axis, several, or all of them. */
+export type Axes = number | readonly number[] | undefined;
 
 /** `x` with the reduced axes put back with extent 1 and repeated to `shape`. */
 function spread(x: Tensor, shape: Shape, mask: number): Tensor {
@@ -105,6 +107,41 @@ export const max = extremum('max');
 /** The smallest element over `axes` (default all); NaN if there is one. Ties share the gradient. */
 export const min = extremum('min');
 
+/**
+ * The product over `axes` (default all); an empty product is 1. bool and uint8 count as int32. The gradient
+ * is right at zeros too: it multiplies the others instead of dividing by each.
+ */
+export function prod<D extends DType>(x: Tensor<D>, axes?: Axes, options: ReduceOptions = {}): Tensor<SumOf<D>> {
+  const input = arithmetic('prod', x);
+  const mask = axesMask('prod', axes, input.rank);
+  const out = run('prod', [input], reducedShape(input.shape, mask, options.keepDims ?? false), input.dtype, [mask]);
+  if (isRecording(input)) {
+    record('prod', out, [input], [input], (grad, { saved }) => {
+      const [before] = saved as Tensor[];
+      return [mul(spread(grad, before.shape, mask), productOfOthers(before, maskAxes(mask, before.rank)))];
+    });
+  }
+  return restore(out, x) as Tensor<SumOf<D>>;
+}
+
+/** For each element the product of all others along the axes. */
+function productOfOthers(x: Tensor, axes: readonly number[]): Tensor {
+  // The axes last and merged, so that running products from both ends give it.
+  const kept = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
+  const order = [...kept, ...axes];
+  const moved = permute(x, order);
+  const lead = moved.shape.slice(0, kept.length);
+  const flat = reshape(moved, [
+    ...lead,
+    lead.reduce((size, extent) => size / Math.max(extent, 1), Math.max(x.size, 0)),
+  ]);
+  const others = mul(exclusiveProduct(flat, false), exclusiveProduct(flat, true));
+  return permute(
+    reshape(others, moved.shape),
+    order.map((_, axis) => order.indexOf(axis)),
+  );
+}
+
 function argExtremum(op: 'argmax' | 'argmin') {
   return (x: AnyTensor, axis?: number, options: ReduceOptions = {}): Tensor<'int32'> => {
     const input = arithmetic(op, x);
@@ -115,6 +152,21 @@ function argExtremum(op: 'argmax' | 'argmin') {
     return run(op, [input], reducedShape(input.shape, mask, options.keepDims ?? false), 'int32', [checked]);
   };
 }
+
+function truth(op: 'any' | 'all') {
+  return (x: AnyTensor, axes?: Axes, options: ReduceOptions = {}): Tensor<'bool'> => {
+    checkTensor(op, x);
+    const input = cast(x, 'bool');
+    const mask = axesMask(op, axes, input.rank);
+    const shape = reducedShape(input.shape, mask, options.keepDims ?? false);
+    return run(op === 'any' ? 'max' : 'min', [input], shape, 'bool', [mask]);
+  };
+}
+
+/** Whether any element over `axes` (default all) is true, or not 0; false over nothing. */
+export const any = truth('any');
+/** Whether all elements over `axes` (default all) are true, or not 0; true over nothing. */
+export const all = truth('all');
 
 /** Where the largest element is along `axis`, or in the flattened tensor: the first of several. NaN counts as the largest. */
 export const argmax = argExtremum('argmax');
@@ -151,6 +203,12 @@ declare module '../tensor/tensor' {
   interface Tensor<D extends DType = 'float32'> {
     /** {@link sum} */
     sum(axes?: Axes, options?: ReduceOptions): Tensor<SumOf<D>>;
+    /** {@link prod} */
+    prod(axes?: Axes, options?: ReduceOptions): Tensor<SumOf<D>>;
+    /** {@link any} */
+    any(axes?: Axes, options?: ReduceOptions): Tensor<'bool'>;
+    /** {@link all} */
+    all(axes?: Axes, options?: ReduceOptions): Tensor<'bool'>;
     /** {@link mean} */
     mean(axes?: Axes, options?: ReduceOptions): Tensor<FloatOf<D>>;
     /** {@link max} */
@@ -163,4 +221,4 @@ declare module '../tensor/tensor' {
     argmin(axis?: number, options?: ReduceOptions): Tensor<'int32'>;
   }
 }
-defineMethods({ sum, mean, max, min, argmax, argmin });
+defineMethods({ sum, prod, any, all, mean, max, min, argmax, argmin });

@@ -26,10 +26,11 @@ function disposed(op: string, inputs: readonly AnyTensor[], i: number): never {
 }
 
 /** Describes a new tensor, its dtype and shape, at an output's place in the shared array. */
-export function writeOutput(shape: Shape, dtype: DType): void {
-  scratch[Scratch.outputs] = dtypeCode[dtype];
-  scratch[Scratch.outputs + 1] = shape.length;
-  for (let axis = 0; axis < shape.length; axis++) scratch[Scratch.outputs + 2 + axis] = shape[axis];
+export function writeOutput(shape: Shape, dtype: DType, number = 0): void {
+  const place = Scratch.outputs + number * Scratch.outputSize;
+  scratch[place] = dtypeCode[dtype];
+  scratch[place + 1] = shape.length;
+  for (let axis = 0; axis < shape.length; axis++) scratch[place + 2 + axis] = shape[axis];
 }
 
 /** Registers a new tensor with the current scope, or finishes what the native call began. */
@@ -61,6 +62,25 @@ export function run<D extends DType>(
   writeOutput(shape, dtype);
   const tensor = new Tensor(shape, dtype);
   return finish(op, tensor, native.run(owner(tensor)));
+}
+
+/** {@link run} for an operation with several outputs, each given by its shape and dtype. */
+export function runMany(
+  op: OpName,
+  inputs: readonly AnyTensor[],
+  outputs: readonly (readonly [Shape, DType])[],
+  ints: readonly number[] = none,
+  floats: readonly number[] = none,
+): AnyTensor[] {
+  writeCall(op, inputs, ints, floats);
+  const tensors = outputs.map(([shape, dtype], i): AnyTensor => {
+    writeOutput(shape, dtype, i);
+    return new Tensor(shape, dtype);
+  });
+  if (native.run(...tensors.map(owner)) === 0) throw nativeError(op);
+  // Read before anything else uses the shared array.
+  const handles = tensors.map((_, i) => scratch[Scratch.inputs + i]);
+  return tensors.map((tensor, i) => finish(op, tensor, handles[i]));
 }
 
 /** Runs an operation that updates its first input, and for some ops its state, in place. */

@@ -225,11 +225,12 @@ export function expand<D extends DType>(x: Tensor<D>, shape: readonly number[]):
 /** One axis of a {@link slice}: an index (the axis goes away), or `[start, end, step]`, or null for all. */
 export type SliceSpec = number | readonly [start?: number | null, end?: number | null, step?: number] | null;
 
-interface AxisSlice {
+/** @internal Some positions of one axis. */
+export interface AxisSlice {
   start: number;
   step: number;
   length: number;
-  dropped: boolean;
+  dropped?: boolean;
 }
 
 function resolveSlice(spec: SliceSpec, extent: number, axis: number): AxisSlice {
@@ -283,8 +284,8 @@ export function slice<D extends DType>(x: Tensor<D>, ...specs: readonly SliceSpe
   return out;
 }
 
-/** The gradient of {@link slice}: the gradient's elements at their places, zeros elsewhere. */
-function sliceBackward(grad: Tensor, shape: Shape, axes: readonly AxisSlice[]): Tensor {
+/** @internal The elements at their places in a tensor of zeros: the gradient of {@link slice}. */
+export function sliceBackward(grad: Tensor, shape: Shape, axes: readonly AxisSlice[]): Tensor {
   const full = reshape(
     grad,
     axes.map((axis) => axis.length),

@@ -1,7 +1,7 @@
 /** The training loop behind `model.fit`, and its companions. */
 import { withGrad } from '../autograd/node';
 import { TensorDataset, type Samples } from '../data/dataset';
-import { permutation } from '../data/shuffle';
+import { permutation } from '../tensor/shuffle';
 import type { Module } from '../nn/module';
 import { concat } from '../ops/copies';
 import { tensor } from '../tensor/creation';

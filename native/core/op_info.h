@@ -29,6 +29,12 @@ enum class OpKind : int32_t {
   pooling,
   crossEntropy,
   crossEntropyBackward,
+  gather,
+  scatter,
+  scan,
+  sort,
+  searchSorted,
+  nonzero,
   inplace,
 };
 

@@ -5,11 +5,10 @@
 
 #include "core/execute.h"
 #include "core/op_info.h"
+#include "core/validate.h"
 #include "core/validate_spatial.h"
 
 namespace kindling {
-
-namespace {
 
 Status broken(const OpCall& call, const char* rule) {
   return fail(Status::badShape, "%s: %s", opInfo(call.op).name, rule);
@@ -22,6 +21,8 @@ bool sameShape(const TensorView& a, const TensorView& b) {
   }
   return true;
 }
+
+namespace {
 
 /// Whether `input`, aligned at the last axis, can be repeated to fill `output`.
 bool broadcastsTo(const TensorView& input, const TensorView& output) {
@@ -126,7 +127,8 @@ Status checkReduce(const OpCall& call) {
     }
   }
   if (out.size != kept) return broken(call, "wrong shape");
-  const bool hasIdentity = call.op == Op::sum || call.op == Op::mean || in.dtype == DType::boolean;
+  const bool hasIdentity = call.op == Op::sum || call.op == Op::mean || call.op == Op::prod ||
+                           in.dtype == DType::boolean;
   if (reduced == 0 && kept > 0 && !hasIdentity) return broken(call, "nothing to reduce");
   return Status::ok;
 }
@@ -259,6 +261,18 @@ Status checkShapes(const OpCall& call) {
     case OpKind::crossEntropy:
     case OpKind::crossEntropyBackward:
       return checkCrossEntropy(call);
+    case OpKind::gather:
+      return checkGather(call);
+    case OpKind::scatter:
+      return checkScatter(call);
+    case OpKind::scan:
+      return checkScan(call);
+    case OpKind::sort:
+      return checkSort(call);
+    case OpKind::searchSorted:
+      return checkSearchSorted(call);
+    case OpKind::nonzero:
+      return checkNonzero(call);
     case OpKind::inplace:
       return checkInplace(call);
   }

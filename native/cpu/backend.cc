@@ -7,6 +7,7 @@
 
 #include "core/allocator.h"
 #include "core/cpu_features.h"
+#include "cpu/portable/portable.h"
 #include "cpu/random.h"
 
 namespace kindling {
@@ -49,6 +50,10 @@ Backend makeBackend() {
   // The same numbers at every level.
   backend.kernels[static_cast<int>(Op::randomUniform)] = randomUniform;
   backend.kernels[static_cast<int>(Op::randomNormal)] = randomNormal;
+  backend.kernels[static_cast<int>(Op::randomBernoulli)] = randomBernoulli;
+  registerGather(backend.kernels);
+  registerScan(backend.kernels);
+  registerSort(backend.kernels);
   return backend;
 }
 

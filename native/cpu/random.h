@@ -15,6 +15,7 @@ void philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t resul
 /// Kernels of Op::randomUniform and Op::randomNormal. Elements 4i to 4i + 3 come from the block
 /// whose counter is offset + i.
 Status randomUniform(const OpCall& call);
+Status randomBernoulli(const OpCall& call);
 Status randomNormal(const OpCall& call);
 
 }  // namespace kindling

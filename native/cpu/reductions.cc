@@ -229,12 +229,23 @@ Status sum(const OpCall& call) {
                   reduce<SumOf<int64_t>>, nullptr);
 }
 
+Status prod(const OpCall& call) {
+  return byNumber(call, call.inputs[0].dtype, reduce<ProductOf<float>>, reduce<ProductOf<int32_t>>,
+                  reduce<ProductOf<double>>, reduce<ProductOf<int64_t>>, nullptr);
+}
+
 Status max(const OpCall& call) {
   return byNumber(call, call.inputs[0].dtype, reduce<MaxF>, reduce<MaxI>, reduce<MaxOf<double>>,
                   reduce<MaxOf<int64_t>>, reduce<MaxOf<uint8_t>>);
 }
 
+/// Of nothing all are true.
+struct AllOf : MinOf<uint8_t> {
+  static KINDLING_INLINE uint8_t identity() { return 1; }
+};
+
 Status min(const OpCall& call) {
+  if (call.inputs[0].dtype == DType::boolean) return reduce<AllOf>(call);
   return byNumber(call, call.inputs[0].dtype, reduce<MinF>, reduce<MinI>, reduce<MinOf<double>>,
                   reduce<MinOf<int64_t>>, reduce<MinOf<uint8_t>>);
 }
@@ -306,6 +317,7 @@ Status argmin(const OpCall& call) {
 void registerReductions(Kernel* kernels) {
   kernels[static_cast<int>(Op::sum)] = sum;
   kernels[static_cast<int>(Op::mean)] = mean;
+  kernels[static_cast<int>(Op::prod)] = prod;
   kernels[static_cast<int>(Op::max)] = max;
   kernels[static_cast<int>(Op::min)] = min;
   kernels[static_cast<int>(Op::argmax)] = argmax;

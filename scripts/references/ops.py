@@ -54,7 +54,7 @@ def encode(x):
 
 def variables_of(row, inputs):
     if isinstance(row["gradient"], list):
-        return row["gradient"]
+        return [i for i in row["gradient"] if inputs[i].dtype == torch.float64]
     if row["gradient"] != "all":
         return []
     return [i for i, x in enumerate(inputs) if x.dtype == torch.float64]

@@ -51,7 +51,7 @@ function compareAll(actual: readonly AnyTensor[], wanted: readonly Dense[], rtol
 
 /** The differentiable inputs of a sample. */
 function variablesOf(row: Row, inputs: readonly Dense[]): number[] {
-  if (Array.isArray(row.gradient)) return [...(row.gradient as readonly number[])];
+  if (Array.isArray(row.gradient)) return (row.gradient as readonly number[]).filter((i) => isFloat(inputs[i]));
   return row.gradient === 'all' ? inputs.flatMap((input, i) => (isFloat(input) ? [i] : [])) : [];
 }
 

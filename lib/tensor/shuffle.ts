@@ -1,4 +1,4 @@
-import { checkInteger } from '../tensor/shape';
+import { checkInteger } from './shape';
 
 /** SplitMix32's finisher: every bit of the input reaches every bit of the output. */
 function mix(x: number): number {
