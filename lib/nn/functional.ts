@@ -6,3 +6,41 @@ export { dropout, type DropoutOptions } from '../ops/random';
 export { oneHot } from '../ops/gather';
 export { pad } from '../ops/rearrange';
 export { crossEntropy, logSoftmax, mseLoss, softmax, type Reduction } from '../ops/softmax';
+export {
+  conv1d,
+  conv2d,
+  conv3d,
+  convTranspose1d,
+  convTranspose2d,
+  type ConvOptions,
+  type ConvTransposeOptions,
+} from '../ops/convolution';
+export {
+  adaptiveAvgPool1d,
+  adaptiveAvgPool2d,
+  adaptiveAvgPool3d,
+  adaptiveMaxPool1d,
+  adaptiveMaxPool2d,
+  avgPool1d,
+  avgPool2d,
+  avgPool3d,
+  lpPool1d,
+  lpPool2d,
+  maxPool1d,
+  maxPool2d,
+  maxPool3d,
+  type AdaptiveMaxPoolOptions,
+  type AdaptiveSize,
+  type AvgPoolOptions,
+  type LpPoolOptions,
+  type MaxPoolOptions,
+  type Pooled,
+} from '../ops/pooling';
+export {
+  interpolate,
+  pixelShuffle,
+  pixelUnshuffle,
+  type InterpolateMode,
+  type InterpolateOptions,
+} from '../ops/resample';
+export type { PerAxis } from '../ops/spatial';

@@ -6,7 +6,6 @@
 #include "core/execute.h"
 #include "core/op_info.h"
 #include "core/validate.h"
-#include "core/validate_spatial.h"
 
 namespace kindling {
 

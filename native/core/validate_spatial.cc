@@ -1,6 +1,6 @@
-#include "core/validate_spatial.h"
+// The shape rules of convolution, pooling and resampling.
 
-#include "core/op_info.h"
+#include "core/validate.h"
 
 namespace kindling {
 
@@ -9,10 +9,6 @@ namespace {
 constexpr int kSpatial = 3;
 // Of one extent, so that products of two stay far from overflow.
 constexpr int64_t kMostExtent = INT32_MAX;
-
-Status broken(const OpCall& call, const char* rule) {
-  return fail(Status::badShape, "%s: %s", opInfo(call.op).name, rule);
-}
 
 int64_t extentOf(const TensorView& view, int axis) {
   const int at = view.rank - kSpatial + axis;
@@ -31,14 +27,6 @@ bool sameFrames(const TensorView& a, const TensorView& b) {
   return a.shape[0] == b.shape[0] && a.shape[1] == b.shape[1];
 }
 
-bool sameExtents(const TensorView& a, const TensorView& b) {
-  if (a.rank != b.rank) return false;
-  for (int axis = 0; axis < a.rank; ++axis) {
-    if (a.shape[axis] != b.shape[axis]) return false;
-  }
-  return true;
-}
-
 int64_t floorQuotient(int64_t a, int64_t b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
 
 /// The extent of a result where only whole windows count; at most 0 where there is none.
@@ -51,7 +39,8 @@ int64_t windowsIn(int64_t padded, int64_t kernel, int64_t stride, int64_t dilati
 Status checkConvolutionAxis(const OpCall& call, int axis, int64_t in, int64_t kernel, int64_t out) {
   const int64_t stride = call.ints[axis], front = call.ints[3 + axis];
   const int64_t behind = call.ints[6 + axis], dilation = call.ints[9 + axis];
-  if (stride < 1 || dilation < 1 || front < 0 || behind < 0) {
+  // What is behind may be negative: positions that no window reaches.
+  if (stride < 1 || dilation < 1 || front < 0 || -behind > in) {
     return broken(call, "a stride, padding or dilation is out of range");
   }
   if (kernel < 1) return broken(call, "the kernel is empty");
@@ -142,7 +131,7 @@ Status checkResample(const OpCall& call, const TensorView& in, const TensorView&
 /// The positions that the maximum came from: int32, within one plane.
 Status checkPositions(const OpCall& call, const TensorView& positions, const TensorView& in,
                       const TensorView& out) {
-  if (positions.dtype != DType::int32 || !sameExtents(positions, out)) {
+  if (positions.dtype != DType::int32 || !sameShape(positions, out)) {
     return broken(call, "the positions must be int32, one for each element");
   }
   int64_t plane = 1;

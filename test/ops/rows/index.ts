@@ -1,6 +1,7 @@
 /** All rows by family; the families name the files of reference values. */
 import type { Rows } from '../row';
 import { rows as activations } from './activations';
+import { rows as convolution } from './convolution';
 import { rows as creation } from './creation';
 import { rows as elementwise } from './elementwise';
 import { rows as indexing } from './indexing';
@@ -16,6 +17,7 @@ import { rows as statistics } from './statistics';
 
 export const families: Readonly<Record<string, Rows>> = {
   activations,
+  convolution,
   creation,
   elementwise,
   indexing,
