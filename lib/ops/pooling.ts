@@ -110,11 +110,11 @@ function windowInts({ kernel, stride, padding }: Windows): number[] {
 
 /** The shape of an adaptive result; null keeps an extent. */
 function adaptiveShape(op: string, x: Tensor, axes: number, size: AdaptiveSize): number[] {
-  const given = typeof size === 'number' || size === null ? new Array<number | null>(axes).fill(size) : size;
-  const known = spatialOf(x, axes).map((extent, i) => (Array.isArray(given) && given[i] === null ? extent : given[i]));
-  const extents = perAxis(op, 'outputSize', Array.isArray(given) && given.length === axes ? known : given, axes, 1);
-  if (spatialOf(x, axes).includes(0)) throw new ShapeError(`${op}: x ${formatShape(x.shape)} has nothing to pool`);
-  return [...x.shape.slice(0, 2), ...extents];
+  const before = spatialOf(x, axes);
+  if (before.includes(0)) throw new ShapeError(`${op}: x ${formatShape(x.shape)} has nothing to pool`);
+  const keep = (wanted: number | null, i: number): number => wanted ?? before[i];
+  const extents = size === null ? before : Array.isArray(size) ? (size as readonly (number | null)[]).map(keep) : size;
+  return [...x.shape.slice(0, 2), ...perAxis(op, 'outputSize', extents, axes, 1)];
 }
 
 /** An extent for all axes or one per axis; null keeps the input's. */

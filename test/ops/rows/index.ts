@@ -9,6 +9,7 @@ import { rows as layout } from './layout';
 import { rows as losses } from './losses';
 import { rows as matmul } from './matmul';
 import { rows as order } from './order';
+import { rows as pooling } from './pooling';
 import { rows as random } from './random';
 import { rows as rearrange } from './rearrange';
 import { rows as reduce } from './reduce';
@@ -25,6 +26,7 @@ export const families: Readonly<Record<string, Rows>> = {
   losses,
   matmul,
   order,
+  pooling,
   random,
   rearrange,
   reduce,
