@@ -1,5 +1,7 @@
 /** Layers, losses and the Module they are made of. */
 export * as functional from './functional';
 export type { Initialization } from './init';
+export * from './convolution';
 export * from './layers';
 export * from './module';
+export * from './pooling';

@@ -360,9 +360,9 @@ function lpPool(
   if (normType === 0) throw new RangeError(`${op}: normType must not be 0`);
   const kernel = perAxis(op, 'kernelSize', kernelSize, axes, 1);
   const { stride, ceilMode } = options;
-  const means = avgPool(op, axes, pow(requireFloat(op, 'x', x), normType) as Tensor, kernel, { stride, ceilMode });
+  const means = avgPool(op, axes, pow(requireFloat(op, 'x', x), normType), kernel, { stride, ceilMode });
   const size = kernel.reduce((product, extent) => product * extent, 1);
-  return pow(mul(means, size), 1 / normType) as Tensor;
+  return pow(mul(means, size), 1 / normType);
 }
 
 /**
