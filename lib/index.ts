@@ -4,7 +4,8 @@
  */
 export * from './errors';
 export * from './runtime';
-export { Tensor, isTensor, type AnyTensor, type BackwardOptions, type NestedArray } from './tensor/tensor';
+export { Tensor, isTensor } from './tensor/tensor';
+export type { AnyTensor, BackwardOptions, NestedArray, SparseGrad } from './tensor/tensor';
 export type { DataOf, DType, FloatDType, FloatOf, Promoted } from './tensor/dtype';
 export type { Shape } from './tensor/shape';
 export { keep, tidy } from './tensor/scope';
@@ -23,7 +24,8 @@ export * from './ops/rearrange';
 export * from './ops/einsum';
 export * from './ops/random';
 export { linear, matmul } from './ops/matmul';
-export { crossEntropy, logSoftmax, mseLoss, softmax, type Reduction } from './ops/softmax';
+export { logSoftmax, softmax } from './ops/softmax';
+export { crossEntropy, mseLoss, type Reduction } from './ops/losses';
 export { expand, flatten, permute, reshape, slice, squeeze, transpose, unsqueeze, type SliceSpec } from './ops/views';
 export { noGrad } from './autograd/node';
 export { gradients, type GradientsOptions } from './autograd/backward';

@@ -24,8 +24,8 @@ export abstract class Module {
   /** Whether this module trains (dropout drops, batch norm uses the batch) or evaluates. */
   training = true;
 
-  /** The module's result for `x`. */
-  abstract forward(x: AnyTensor): Tensor;
+  /** The module's result for its input, or inputs. */
+  abstract forward(...inputs: readonly AnyTensor[]): Tensor;
 
   /** The modules this one is made of, by property name. */
   *namedChildren(): Generator<[string, Module]> {

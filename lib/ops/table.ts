@@ -108,10 +108,13 @@ export const Op = {
   logSoftmaxBackward: 101,
   crossEntropy: 102,
   crossEntropyBackward: 103,
-  sgdStep: 104,
-  adamStep: 105,
-  rmspropStep: 106,
-  assign: 107,
+  ctcLoss: 104,
+  normalize: 105,
+  normalizeBackward: 106,
+  sgdStep: 107,
+  adamStep: 108,
+  rmspropStep: 109,
+  assign: 110,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -232,6 +235,9 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
   logSoftmaxBackward: { kind: 'binarySame', inputs: 2, outputs: 1, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
   crossEntropy: { kind: 'crossEntropy', inputs: 2, outputs: 1, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
   crossEntropyBackward: { kind: 'crossEntropyBackward', inputs: 3, outputs: 1, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
+  ctcLoss: { kind: 'ctcLoss', inputs: 4, outputs: 2, ints: 2, floats: 0, dtypes: ['float32', 'float64'] },
+  normalize: { kind: 'normalize', inputs: 1, outputs: 3, ints: 1, floats: 1, dtypes: ['float32', 'float64'] },
+  normalizeBackward: { kind: 'normalizeBackward', inputs: 3, outputs: 1, ints: 1, floats: 1, dtypes: ['float32', 'float64'] },
   sgdStep: { kind: 'inplace', inputs: 3, outputs: 0, ints: 2, floats: 4, dtypes: ['float32'] },
   adamStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 2, floats: 5, dtypes: ['float32'] },
   rmspropStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 0, floats: 5, dtypes: ['float32'] },
@@ -239,4 +245,4 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
 };
 
 /** Of the rows; the addon has its own, and both must agree. */
-export const opTableHash = 3354470532;
+export const opTableHash = 4275883610;

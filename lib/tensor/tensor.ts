@@ -24,6 +24,14 @@ export const tensorHooks = {
   detach: undefined as unknown as (x: AnyTensor) => AnyTensor,
 };
 
+/** Some rows of a gradient; the others are 0. */
+export interface SparseGrad {
+  /** The rows' numbers, each once, in ascending order. */
+  readonly indices: Tensor<'int32'>;
+  /** Their values, [indices.size, ...]. */
+  readonly values: Tensor;
+}
+
 export interface BackwardOptions {
   /** The gradient of the final result with respect to this tensor; default 1, for scalars only. */
   gradient?: AnyTensor;
@@ -48,6 +56,8 @@ export class Tensor<D extends DType = 'float32'> {
   readonly size: number;
   /** The gradient that `backward` accumulated here, for leaves with `requiresGrad`; else null. */
   grad: Tensor | null = null;
+  /** The rows of an embedding's sparse gradient, where one was asked for; else null. */
+  sparseGrad: SparseGrad | null = null;
 
   /** @internal The native handle; 0 once the memory was given back. */
   _handle = 0;

@@ -1,4 +1,4 @@
-import { crossEntropy, mseLoss } from '../ops/softmax';
+import { crossEntropy, mseLoss } from '../ops/losses';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 
 /** A scalar to minimize: the mean over the batch. */
@@ -15,7 +15,7 @@ interface NamedLoss {
 
 const losses: Readonly<Record<LossName, NamedLoss>> = {
   sparseCategoricalCrossentropy: {
-    fn: (output, target) => crossEntropy(output, target as Tensor<'int32'>),
+    fn: (output, target) => crossEntropy(output, target),
     onLogits: true,
   },
   meanSquaredError: { fn: (output, target) => mseLoss(output, target), onLogits: false },

@@ -29,12 +29,15 @@ enum class OpKind : int32_t {
   pooling,
   crossEntropy,
   crossEntropyBackward,
+  ctcLoss,
   gather,
   scatter,
   scan,
   sort,
   searchSorted,
   nonzero,
+  normalize,
+  normalizeBackward,
   inplace,
 };
 

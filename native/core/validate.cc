@@ -184,6 +184,47 @@ Status checkCrossEntropy(const OpCall& call) {
              : broken(call, "wrong output shape");
 }
 
+Status checkNormalize(const OpCall& call) {
+  const TensorView& x = call.inputs[0];
+  const TensorView& out = call.outputs[0];
+  if (x.rank != 3 || !sameShape(x, out) || x.dtype != out.dtype) return broken(call, "wrong shape");
+  const auto perGroup = [&](const TensorView& view) { return isVector(view, x.dtype, x.shape[1]); };
+  if (call.op == Op::normalize) {
+    return perGroup(call.outputs[1]) && perGroup(call.outputs[2])
+               ? Status::ok
+               : broken(call, "wrong shape of the statistics");
+  }
+  if (!sameShape(call.inputs[1], x) || call.inputs[1].dtype != x.dtype) {
+    return broken(call, "the gradient does not fit");
+  }
+  return perGroup(call.inputs[2]) ? Status::ok : broken(call, "wrong shape of the statistics");
+}
+
+/// The values of lengths and labels are the kernel's to check.
+Status checkCtcLoss(const OpCall& call) {
+  const TensorView& logProbs = call.inputs[0];
+  const TensorView& targets = call.inputs[1];
+  if (logProbs.rank != 3) return broken(call, "log probabilities must be [t, n, c]");
+  const int64_t samples = logProbs.shape[1];
+  if (targets.dtype != DType::int32 || targets.rank != 2 || targets.shape[0] != samples) {
+    return broken(call, "targets must be an int32 matrix, one row per sample");
+  }
+  for (int i = 2; i < 4; ++i) {
+    if (!isVector(call.inputs[i], DType::int32, samples)) {
+      return broken(call, "lengths must be int32 vectors, one entry per sample");
+    }
+  }
+  if (call.ints[0] < 0 || call.ints[0] >= logProbs.shape[2]) {
+    return broken(call, "the blank is not a class");
+  }
+  const TensorView& gradient = call.outputs[1];
+  const bool isGradient = sameShape(gradient, logProbs) || isVector(gradient, logProbs.dtype, 0);
+  return isVector(call.outputs[0], logProbs.dtype, samples) && isGradient &&
+                 gradient.dtype == logProbs.dtype
+             ? Status::ok
+             : broken(call, "wrong output shape");
+}
+
 /// In-place kernels need dense operands of one shape; `assign` takes any strides on both sides.
 Status checkInplace(const OpCall& call) {
   const TensorView& target = call.inputs[0];
@@ -260,6 +301,8 @@ Status checkShapes(const OpCall& call) {
     case OpKind::crossEntropy:
     case OpKind::crossEntropyBackward:
       return checkCrossEntropy(call);
+    case OpKind::ctcLoss:
+      return checkCtcLoss(call);
     case OpKind::gather:
       return checkGather(call);
     case OpKind::scatter:
@@ -272,6 +315,9 @@ Status checkShapes(const OpCall& call) {
       return checkSearchSorted(call);
     case OpKind::nonzero:
       return checkNonzero(call);
+    case OpKind::normalize:
+    case OpKind::normalizeBackward:
+      return checkNormalize(call);
     case OpKind::inplace:
       return checkInplace(call);
   }

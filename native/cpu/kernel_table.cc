@@ -18,6 +18,8 @@ void fillKernels(Kernel* kernels) {
   registerPooling(kernels);
   registerLinearPooling(kernels);
   registerSoftmax(kernels);
+  registerNormalization(kernels);
+  registerCtc(kernels);
   registerOptimizers(kernels);
 }
 

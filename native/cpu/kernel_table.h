@@ -51,6 +51,8 @@ void registerConvolution(Kernel* kernels);
 void registerPooling(Kernel* kernels);
 void registerLinearPooling(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
+void registerNormalization(Kernel* kernels);
+void registerCtc(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
 
 }  // namespace KINDLING_ISA

@@ -86,6 +86,23 @@ TEST_CASE("indices and slices") {
   CHECK_FALSE(accepted(Record(Op::concat, {floats({2}), floats({3})}, {floats({5})}, {1})));
 }
 
+TEST_CASE("connectionist temporal classification") {
+  const TestTensor x = floats({5, 2, 4}), y = ints({2, 3}), n = ints({2});
+  const TestTensor loss = floats({2});
+  CHECK(accepted(Record(Op::ctcLoss, {x, y, n, n}, {loss, x}, {0, 0})));
+  CHECK(accepted(Record(Op::ctcLoss, {x, y, n, n}, {loss, floats({0})}, {3, 1})));
+  CHECK_FALSE(accepted(Record(Op::ctcLoss, {x, y, n, n}, {loss, x}, {4, 0})));
+  CHECK_FALSE(accepted(Record(Op::ctcLoss, {x, y, n, n}, {loss, x}, {-1, 0})));
+  CHECK_FALSE(accepted(Record(Op::ctcLoss, {x, y, n, n}, {loss, floats({5, 2, 3})}, {0, 0})));
+  CHECK_FALSE(accepted(Record(Op::ctcLoss, {x, y, n, n}, {floats({3}), x}, {0, 0})));
+  CHECK_FALSE(accepted(Record(Op::ctcLoss, {x, y, n, n}, {loss, ints({0})}, {0, 0})));
+  CHECK_FALSE(accepted(Record(Op::ctcLoss, {x, ints({3, 3}), n, n}, {loss, x}, {0, 0})));
+  CHECK_FALSE(accepted(Record(Op::ctcLoss, {x, floats({2, 3}), n, n}, {loss, x}, {0, 0})));
+  CHECK_FALSE(accepted(Record(Op::ctcLoss, {x, y, ints({3}), n}, {loss, x}, {0, 0})));
+  CHECK_FALSE(accepted(Record(Op::ctcLoss, {x, y, n, floats({2})}, {loss, x}, {0, 0})));
+  CHECK_FALSE(accepted(Record(Op::ctcLoss, {floats({5, 2}), y, n, n}, {loss, x}, {0, 0})));
+}
+
 TEST_CASE("updates in place") {
   const TestTensor p = floats({4});
   CHECK(accepted(Record(Op::adamStep, {p, p, p, p}, {}, {1, 0})));

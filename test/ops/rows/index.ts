@@ -5,6 +5,7 @@ import { rows as convolution } from './convolution';
 import { rows as creation } from './creation';
 import { rows as elementwise } from './elementwise';
 import { rows as indexing } from './indexing';
+import { rows as layers } from './layers';
 import { rows as layout } from './layout';
 import { rows as losses } from './losses';
 import { rows as matmul } from './matmul';
@@ -22,6 +23,7 @@ export const families: Readonly<Record<string, Rows>> = {
   creation,
   elementwise,
   indexing,
+  layers,
   layout,
   losses,
   matmul,
