@@ -13,7 +13,6 @@ export { embedding, type EmbeddingFunctionOptions } from '../ops/embedding';
 export { bilinear } from '../ops/bilinear';
 export { logSoftmax, softmax } from '../ops/softmax';
 export * from '../ops/losses';
-export { crossEntropy, logSoftmax, mseLoss, softmax, type Reduction } from '../ops/softmax';
 export {
   conv1d,
   conv2d,
