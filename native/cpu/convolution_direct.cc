@@ -66,6 +66,22 @@ bool layOut(const int64_t* grid, const int64_t* stride, const TapAxis* taps, Pad
   return true;
 }
 
+/// Writes `length` elements: zeros, but for [begin, end), which are every stride-th element,
+/// element 0 at `from`. Up to a vector behind them is overwritten.
+void fillRow(float* to, int64_t length, int64_t begin, int64_t end, const float* from,
+             int64_t stride) {
+  for (int64_t at = 0; at < length; at += kWidth) {
+    const int64_t first = begin > at ? begin - at : 0;
+    const int64_t last = end - at < kWidth ? end - at : kWidth;
+    if (first >= last) {
+      GemmVec::zero().store(to + at);
+    } else {
+      loadLanes(from + at * stride, stride, static_cast<int>(first), static_cast<int>(last))
+          .store(to + at);
+    }
+  }
+}
+
 /// Copies a channel into its padded plane. Up to a vector behind it is overwritten.
 void fillPlane(const Padded& plane, const float* source, const int64_t* extents, float* to) {
   const int64_t rows = plane.extents[0] * plane.extents[1], width = plane.extents[2];
@@ -77,14 +93,13 @@ void fillPlane(const Padded& plane, const float* source, const int64_t* extents,
     const int64_t x = plane.first[2] + rw;
     int64_t begin, end;
     validRange(x, plane.stride[2], extents[2], width, &begin, &end);
-    Piece piece = {0, static_cast<int32_t>(width), static_cast<int32_t>(begin), 0, 0};
     for (int64_t row = 0; row < rows; ++row, to += width) {
       const int64_t z = plane.first[0] + rd + row / plane.extents[1] * plane.stride[0];
       const int64_t y = plane.first[1] + rh + row % plane.extents[1] * plane.stride[1];
-      const bool inside = z >= 0 && z < extents[0] && y >= 0 && y < extents[1] && end > begin;
-      piece.count = inside ? static_cast<int32_t>(end - begin) : 0;
-      piece.offset = inside ? (z * extents[1] + y) * extents[2] + x + begin * plane.stride[2] : 0;
-      gatherRow(to, &piece, 1, source, plane.stride[2]);
+      const bool inside = z >= 0 && z < extents[0] && y >= 0 && y < extents[1];
+      const int64_t offset = (z * extents[1] + y) * extents[2] + x;
+      fillRow(to, width, inside ? begin : 0, inside ? end : 0, source + (inside ? offset : 0),
+              plane.stride[2]);
     }
   }
 }

@@ -56,7 +56,7 @@ Plan makePlan(const Problem& p) {
   plan.blocks = (plan.steps + kMostSteps / 2) / kMostSteps;
   if (plan.blocks < 1) plan.blocks = 1;
   plan.block = (plan.steps + plan.blocks - 1) / plan.blocks;
-  plan.rowPieces = mostSegments(p.grid[2], plan.panelWidth) + 1;
+  plan.rowPieces = mostPieces(p.grid[2], plan.panelWidth, plan.panelWidth);
   const int64_t panelBytes = plan.panelWidth * (plan.block > 0 ? plan.block : 1) * 4;
   int64_t fitting = cacheSizes().l2 / 3 / panelBytes;
   if (fitting > kMostPanels) fitting = kMostPanels;

@@ -1,7 +1,7 @@
 #pragma once
 // How rows of a column matrix ("im2col") are gathered: the grid's positions fall into segments that
-// lie in one row of the source, and what a tap reads for a segment is a piece: zeros, a run of
-// elements, zeros.
+// lie in one row of the source, and what a tap reads for a segment falls into pieces of at most one
+// vector, of which some lanes are padding.
 
 #include <cstdint>
 
@@ -13,33 +13,45 @@ namespace kindling {
 namespace KINDLING_ISA {
 
 struct Piece {
-  int32_t lane, length;  // in the gathered row
-  int32_t first, count;  // the part of it that is not padding
-  int64_t offset;        // of its first element in a channel's plane (and the image's, see below)
+  int32_t lane;        // of the gathered row that it begins at
+  int16_t first, end;  // the lanes of it that are not padding
+  int64_t offset;  // where its lane 0 would be in a channel's plane (and the image's, see below)
 };
 
-/// Some lanes of every stride-th element from p, zeros beyond n of them.
-KINDLING_INLINE GemmVec loadEvery(const float* p, int64_t stride, int n) {
+/// Lanes [first, end) of every stride-th element, lane 0 at p; zeros elsewhere. Reads nothing else.
+KINDLING_INLINE GemmVec loadLanes(const float* p, int64_t stride, int first, int end) {
 #if KINDLING_ISA_LEVEL == 2
+  if (stride == 1) {
+    const uint32_t lanes = ((1u << end) - 1u) & ~((1u << first) - 1u);
+    return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(lanes), p)};
+  }
   if (stride == 2) {
-    const int last = 2 * n - 1;
-    const __m512 low = _mm512_maskz_loadu_ps(firstLanes(last > 16 ? 16 : last < 0 ? 0 : last), p);
-    const __m512 high = _mm512_maskz_loadu_ps(firstLanes(last > 16 ? last - 16 : 0), p + 16);
-    const __m512i even =
+    const uint64_t all = ((uint64_t{1} << 2 * end) - 1) & ~((uint64_t{1} << 2 * first) - 1);
+    const uint32_t even = static_cast<uint32_t>(all) & 0x55555555u;
+    const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(even), p);
+    const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(even >> 16), p + 16);
+    const __m512i picked =
         _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    return {_mm512_permutex2var_ps(low, even, high)};
+    return {_mm512_permutex2var_ps(low, picked, high)};
   }
 #elif KINDLING_ISA_LEVEL == 1
+  if (stride == 1) {
+    return {_mm256_maskload_ps(p, _mm256_andnot_si256(firstLanes(first), firstLanes(end)))};
+  }
   if (stride == 2) {
-    const int last = 2 * n - 1;
-    const __m256 low = _mm256_maskload_ps(p, firstLanes(last));
-    const __m256 high = _mm256_maskload_ps(p + 8, firstLanes(last - 8));
-    const __m256 even = _mm256_shuffle_ps(low, high, 0x88);
-    return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(even), 0xd8))};
+    const __m256i even = _mm256_setr_epi32(-1, 0, -1, 0, -1, 0, -1, 0);
+    const auto half = [&](const float* from, int begin, int stop) {
+      const __m256i lanes = _mm256_andnot_si256(firstLanes(begin), firstLanes(stop));
+      return _mm256_maskload_ps(from, _mm256_and_si256(lanes, even));
+    };
+    const __m256 low = half(p, 2 * first, 2 * end);
+    const __m256 high = half(p + 8, 2 * first - 8, 2 * end - 8);
+    const __m256 picked = _mm256_shuffle_ps(low, high, 0x88);
+    return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(picked), 0xd8))};
   }
 #endif
   float lanes[GemmVec::width] = {};
-  for (int i = 0; i < n; ++i) lanes[i] = p[i * stride];
+  for (int i = first; i < end; ++i) lanes[i] = p[i * stride];
   return GemmVec::load(lanes);
 }
 
@@ -47,30 +59,16 @@ KINDLING_INLINE GemmVec loadEvery(const float* p, int64_t stride, int n) {
 /// beyond the last piece is overwritten.
 KINDLING_INLINE void gatherRow(float* to, const Piece* pieces, int64_t count, const float* channel,
                                int64_t stride) {
-  constexpr int kWidth = GemmVec::width;
-  for (int64_t i = 0; i < count; ++i) {
-    const Piece& piece = pieces[i];
-    float* const row = to + piece.lane;
-    int lane = 0;
-    for (; lane < piece.first; lane += kWidth) GemmVec::zero().store(row + lane);
-    lane = piece.first;
-    const float* const from = channel + piece.offset;
-    const int end = piece.first + piece.count;
-    if (stride == 1) {
-      for (; lane + kWidth <= end; lane += kWidth) {
-        GemmVec::load(from + (lane - piece.first)).store(row + lane);
-      }
-      if (lane < end) {
-        GemmVec::loadPartial(from + (lane - piece.first), end - lane).store(row + lane);
-        lane += kWidth;
-      }
-    } else {
-      for (; lane < end; lane += kWidth) {
-        const int lanes = end - lane < kWidth ? end - lane : kWidth;
-        loadEvery(from + (lane - piece.first) * stride, stride, lanes).store(row + lane);
-      }
+  if (stride == 1) {
+    for (int64_t i = 0; i < count; ++i) {
+      const Piece& piece = pieces[i];
+      loadLanes(channel + piece.offset, 1, piece.first, piece.end).store(to + piece.lane);
     }
-    for (; lane < piece.length; lane += kWidth) GemmVec::zero().store(row + lane);
+  } else {
+    for (int64_t i = 0; i < count; ++i) {
+      const Piece& piece = pieces[i];
+      loadLanes(channel + piece.offset, stride, piece.first, piece.end).store(to + piece.lane);
+    }
   }
 }
 
@@ -125,48 +123,61 @@ KINDLING_INLINE void validRange(int64_t x, int64_t stride, int64_t extent, int64
   if (*end < *begin) *end = *begin;
 }
 
-/// Fills pieces[tap * rowPieces + segment] for columns [column, column + count) and pads the row
-/// with zeros up to `width` lanes. Returns the number of pieces of a row: at most
-/// mostSegments(grid[2], count) + 1.
+/// The most pieces of one row: `count` columns, padded to `width` lanes.
+KINDLING_INLINE int64_t mostPieces(int64_t gridWidth, int64_t count, int64_t width) {
+  return mostSegments(gridWidth, count) + 1 + width / GemmVec::width;
+}
+
+/// The pieces of one tap's part of a segment: `length` lanes from `lane`, of which [begin, end) are
+/// not padding and lane 0 is at `offset`. Returns their number.
+KINDLING_INLINE int64_t cutSegment(int64_t lane, int64_t length, int64_t begin, int64_t end,
+                                   int64_t offset, int64_t stride, Piece* pieces) {
+  constexpr int64_t kWidth = GemmVec::width;
+  int64_t count = 0;
+  for (int64_t at = 0; at < length; at += kWidth) {
+    const int64_t first = begin > at ? begin - at : 0;
+    const int64_t last = end - at < kWidth ? end - at : kWidth;
+    const bool empty = first >= last;
+    pieces[count++] = {static_cast<int32_t>(lane + at), static_cast<int16_t>(empty ? 0 : first),
+                       static_cast<int16_t>(empty ? 0 : last), empty ? 0 : offset + at * stride};
+  }
+  return count;
+}
+
+/// Fills pieces[tap * rowPieces + …] for columns [column, column + count) and pads the row with
+/// zeros up to `width` lanes. Returns the number of pieces of a row, at most mostPieces().
 inline int64_t makePieces(const Taps& taps, int64_t column, int64_t count, int64_t width,
                           Piece* pieces, int64_t rowPieces) {
-  int64_t segment = 0;
+  int64_t made = 0;
   const int64_t depths = taps.axes[0].count, heights = taps.axes[1].count,
                 widths = taps.axes[2].count;
+  const int64_t stride = taps.stride[2];
   forSegments(
       taps.grid, column, count,
       [&](int64_t lane, int64_t length, int64_t n, int64_t d, int64_t h, int64_t w) {
-        Piece* piece = pieces + segment;
+        Piece* next = pieces + made;
         for (int64_t i = 0; i < depths; ++i) {
           const int64_t z = d * taps.stride[0] + taps.axes[0].offsets[i];
           for (int64_t j = 0; j < heights; ++j) {
             const int64_t y = h * taps.stride[1] + taps.axes[1].offsets[j];
             const bool inside = z >= 0 && z < taps.extents[0] && y >= 0 && y < taps.extents[1];
             const int64_t row = n * taps.imageStride + (z * taps.extents[1] + y) * taps.extents[2];
-            for (int64_t k = 0; k < widths; ++k, piece += rowPieces) {
-              const int64_t x = w * taps.stride[2] + taps.axes[2].offsets[k];
+            for (int64_t k = 0; k < widths; ++k, next += rowPieces) {
+              const int64_t x = w * stride + taps.axes[2].offsets[k];
               int64_t begin = 0, end = 0;
-              if (inside) {
-                validRange(x, taps.stride[2], taps.extents[2], length, &begin, &end);
-              }
-              piece->lane = static_cast<int32_t>(lane);
-              piece->length = static_cast<int32_t>(length);
-              piece->first = static_cast<int32_t>(begin);
-              piece->count = static_cast<int32_t>(end - begin);
-              piece->offset = end > begin ? row + x + begin * taps.stride[2] : 0;
+              if (inside) validRange(x, stride, taps.extents[2], length, &begin, &end);
+              cutSegment(lane, length, begin, end, row + x, stride, next);
             }
           }
         }
-        ++segment;
+        made += (length + GemmVec::width - 1) / GemmVec::width;
       });
-  if (count < width) {
-    for (int64_t tap = 0; tap < depths * heights * widths; ++tap) {
-      pieces[tap * rowPieces + segment] = {static_cast<int32_t>(count),
-                                           static_cast<int32_t>(width - count), 0, 0, 0};
-    }
-    ++segment;
+  if (count == width) return made;
+  int64_t padding = 0;
+  for (int64_t tap = 0; tap < depths * heights * widths; ++tap) {
+    padding = cutSegment(count, width - count, 0, 0, 0, 1, pieces + tap * rowPieces + made);
   }
-  return segment;
+  return made + padding;
 }
 
 namespace {

@@ -59,7 +59,7 @@ Plan makePlan(const ConvShape& shape) {
   plan.chunks = lesser(plan.chunks, plan.positions / kLeastChunk);
   plan.chunks = lesser(plan.chunks, kMostSums / (shape.groups * plan.sums()));
   if (plan.chunks < 1) plan.chunks = 1;
-  plan.rowPieces = mostSegments(shape.output[2], plan.block) + 1;
+  plan.rowPieces = mostPieces(shape.output[2], plan.block, plan.block);
   return plan;
 }
 

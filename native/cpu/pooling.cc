@@ -43,14 +43,14 @@ struct PositionsOf<VecF> {
 };
 
 #if KINDLING_ISA_LEVEL == 0
-KINDLING_INLINE VecF loadLanes(const float* p, int64_t, int) { return VecF::load(p); }
+KINDLING_INLINE VecF loadEvery(const float* p, int64_t, int) { return VecF::load(p); }
 #else
-KINDLING_INLINE VecF loadLanes(const float* p, int64_t stride, int n) {
-  if (stride != 1) return loadEvery(p, stride, n);
-  return n == VecF::width ? VecF::load(p) : VecF::loadPartial(p, n);
+KINDLING_INLINE VecF loadEvery(const float* p, int64_t stride, int n) {
+  if (stride == 1 && n == VecF::width) return VecF::load(p);
+  return loadLanes(p, stride, 0, n);
 }
 #endif
-KINDLING_INLINE VecD loadLanes(const double* p, int64_t, int) { return VecD::load(p); }
+KINDLING_INLINE VecD loadEvery(const double* p, int64_t, int) { return VecD::load(p); }
 
 /// The windows of maxPool along the axes.
 struct Windows {
@@ -70,7 +70,7 @@ void takeTap(const typename V::Scalar* row, int64_t x, int64_t stride, int64_t e
   const P offsets = P::load(steps), none = P::set1(-1);
   for (int64_t w = begin; w < end; w += V::width) {
     const int lanes = end - w < V::width ? static_cast<int>(end - w) : V::width;
-    const V value = loadLanes(row + x + w * stride, stride, lanes);
+    const V value = loadEvery(row + x + w * stride, stride, lanes);
     const V before = V::loadPartial(best + w, lanes);
     const P at = P::loadPartial(where + w, lanes);
     const auto better = (before < value) | value.isNaN() | (at == none);
