@@ -22,3 +22,8 @@ export class OutOfMemoryError extends Error {
 export class GradientError extends Error {
   override readonly name: string = 'GradientError';
 }
+
+/** The values have no such result: a singular matrix, one that is not positive definite, NaN where none may be. */
+export class LinAlgError extends Error {
+  override readonly name: string = 'LinAlgError';
+}

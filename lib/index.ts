@@ -31,6 +31,8 @@ export { noGrad } from './autograd/node';
 export { gradients, type GradientsOptions } from './autograd/backward';
 export { grad, valueAndGrad } from './autograd/functional';
 export { checkGradients, checkSecondOrder, type GradcheckOptions } from './autograd/gradcheck';
+export * as linalg from './ops/linalg';
+export * as fft from './ops/fft';
 export * as nn from './nn';
 export * as optim from './optim';
 export * as metrics from './metrics';

@@ -4,18 +4,18 @@
  * code costs a tenth of passing the same numbers as arguments.
  */
 import path from 'node:path';
-import { DisposedError, DTypeError, OutOfMemoryError, ShapeError } from './errors';
+import { DisposedError, DTypeError, LinAlgError, OutOfMemoryError, ShapeError } from './errors';
 import { opTableHash } from './ops/table';
 
 /** The layout of {@link scratch}; native/binding/environment.h has the same numbers. */
 export const Scratch = {
-  length: 96,
+  length: 100,
   op: 0,
   inputs: 1,
   outputs: 16,
   outputSize: 10,
-  ints: 46,
-  floats: 72,
+  ints: 66,
+  floats: 90,
   strides: 26,
   offset: 36,
 } as const;
@@ -84,7 +84,7 @@ export const scratch = new Float64Array(Scratch.length);
 if (!native.init(scratch)) throw new Error('kindling: the native addon refused its scratch array');
 
 /** The statuses of native/core/status.h. */
-const Status = { outOfMemory: 1, badHandle: 2, badShape: 3, badDtype: 4, indexOutOfRange: 6 } as const;
+const Status = { outOfMemory: 1, badHandle: 2, badShape: 3, badDtype: 4, indexOutOfRange: 6, numerical: 8 } as const;
 
 /** The error of the call that has just returned 0. */
 export function nativeError(name: string): Error {
@@ -101,6 +101,8 @@ export function nativeError(name: string): Error {
       return new DTypeError(text);
     case Status.indexOutOfRange:
       return new RangeError(text);
+    case Status.numerical:
+      return new LinAlgError(text);
     default:
       return new Error(text);
   }

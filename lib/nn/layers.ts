@@ -1,13 +1,13 @@
 import { ShapeError } from '../errors';
 import { linear as linearOp } from '../ops/matmul';
-import { relu as reluOp } from '../ops/elementwise';
+import { bilinear as bilinearOp } from '../ops/bilinear';
 import { requireFloat } from '../ops/reduce';
 import { softmax as softmaxOp } from '../ops/softmax';
 import { flatten as flattenOp } from '../ops/views';
 import type { Generator } from '../tensor/generator';
 import { checkInteger, formatShape } from '../tensor/shape';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { initializeDense, type Initialization } from './init';
+import { initializeDense, uniformFanIn, type Initialization } from './init';
 import { Module, parameter } from './module';
 
 /** Options of {@link Linear}. */
@@ -72,13 +72,6 @@ export class Flatten extends Module {
   }
 }
 
-/** max(x, 0) */
-export class ReLU extends Module {
-  override forward(x: AnyTensor): Tensor {
-    return reluOp(requireFloat('relu', 'x', x));
-  }
-}
-
 /** Softmax over one axis, by default the last. */
 export class Softmax extends Module {
   constructor(readonly axis = -1) {
@@ -90,28 +83,36 @@ export class Softmax extends Module {
   }
 }
 
-/** Modules one after the other. Parameters are named by position: `0.weight`, as in PyTorch. */
-export class Sequential extends Module {
-  readonly layers: readonly Module[];
+/** Options of {@link Bilinear}. */
+export interface BilinearOptions {
+  /** Default true. */
+  bias?: boolean;
+  generator?: Generator;
+}
 
-  constructor(...layers: readonly Module[]) {
+/** aᵀ·W·b + bias for two inputs, as PyTorch's nn.Bilinear: weight [out, in1, in2], uniform in ±1/√in1 at first. */
+export class Bilinear extends Module {
+  weight: Tensor;
+  bias: Tensor | null;
+
+  constructor(in1: number, in2: number, out: number, options: BilinearOptions = {}) {
     super();
-    layers.forEach((layer, i) => {
-      if (!(layer instanceof Module)) {
-        throw new TypeError(`sequential: argument ${String(i)} is not a module`);
-      }
-    });
-    this.layers = layers;
+    for (const [name, value] of Object.entries({ in1, in2, out }))
+      checkInteger('bilinear', name, value, 1, 2 ** 31 - 1);
+    this.weight = parameter(uniformFanIn([out, in1, in2], in1, options.generator));
+    this.bias = options.bias === false ? null : parameter(uniformFanIn([out], in1, options.generator));
   }
 
-  override *namedChildren(): globalThis.Generator<[string, Module]> {
-    for (const [i, layer] of this.layers.entries()) yield [String(i), layer];
+  /** @param a [..., in1]; @param b [..., in2] */
+  override forward(a: AnyTensor, b: AnyTensor): Tensor {
+    return bilinearOp(a, b, this.weight, this.bias);
   }
+}
 
+/** The input itself. */
+export class Identity extends Module {
   override forward(x: AnyTensor): Tensor {
-    let result = x as Tensor;
-    for (const layer of this.layers) result = layer.forward(result);
-    return result;
+    return x as Tensor;
   }
 }
 
@@ -125,17 +126,17 @@ export function flatten(): Flatten {
   return new Flatten();
 }
 
-/** {@link ReLU} */
-export function relu(): ReLU {
-  return new ReLU();
-}
-
 /** {@link Softmax} */
 export function softmax(axis?: number): Softmax {
   return new Softmax(axis);
 }
 
-/** {@link Sequential} */
-export function sequential(...layers: readonly Module[]): Sequential {
-  return new Sequential(...layers);
+/** {@link Bilinear} */
+export function bilinear(in1: number, in2: number, out: number, options?: BilinearOptions): Bilinear {
+  return new Bilinear(in1, in2, out, options);
+}
+
+/** {@link Identity} */
+export function identity(): Identity {
+  return new Identity();
 }

@@ -2,12 +2,11 @@
 import * as functional from '../ops/losses';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import type { Index } from '../ops/gather';
-import { keep } from '../tensor/scope';
-import { Module } from './module';
+import { buffer, Module } from './module';
 
 /** A weight that outlives the scope it was made in, as the module does. */
 function holdWeight(weight: AnyTensor | undefined): Tensor | null {
-  return weight === undefined ? null : keep(weight as Tensor);
+  return weight === undefined ? null : buffer(weight as Tensor);
 }
 
 /** Squared error. See {@link functional.mseLoss} for shapes and options. */

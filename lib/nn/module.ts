@@ -5,6 +5,12 @@ import { keep } from '../tensor/scope';
 import { formatShape, sameShape } from '../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
 
+/** Makes a tensor a buffer: it is saved with its module but not trained, and outlives every scope. */
+export function buffer<T extends AnyTensor>(x: T): T {
+  x._isBuffer = true;
+  return keep(x);
+}
+
 /** Names to tensors, in PyTorch's naming: `0.weight`, `encoder.bias`. */
 export type StateDict = Record<string, AnyTensor>;
 
@@ -15,10 +21,15 @@ export function parameter(x: Tensor): Tensor {
   return keep(x);
 }
 
+/** A property's name in PyTorch's style: `inProjWeight` becomes `in_proj_weight`. */
+function stateName(property: string): string {
+  return property.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
 /**
  * A building block with parameters. Subclass it, assign parameters ({@link parameter}) and other modules
- * to properties in the constructor, and write `forward`; the properties' names become the names in
- * {@link Module.stateDict}.
+ * to properties in the constructor, and write `forward`; the properties' names, in snake case as PyTorch's, become the
+ * names in {@link Module.stateDict}.
  */
 export abstract class Module {
   /** Whether this module trains (dropout drops, batch norm uses the batch) or evaluates. */
@@ -30,10 +41,10 @@ export abstract class Module {
   /** The modules this one is made of, by property name. */
   *namedChildren(): Generator<[string, Module]> {
     for (const [name, value] of Object.entries(this)) {
-      if (value instanceof Module) yield [name, value];
+      if (value instanceof Module) yield [stateName(name), value];
       else if (Array.isArray(value)) {
         for (const [i, item] of value.entries()) {
-          if (item instanceof Module) yield [`${name}.${String(i)}`, item];
+          if (item instanceof Module) yield [`${stateName(name)}.${String(i)}`, item];
         }
       }
     }
@@ -42,9 +53,30 @@ export abstract class Module {
   /** Every parameter with its dotted name, this module's own first, in the order of assignment. */
   *namedParameters(prefix = ''): Generator<[string, Tensor]> {
     for (const [name, value] of Object.entries(this)) {
-      if (isTensor(value) && value._isParameter) yield [prefix + name, value as Tensor];
+      if (isTensor(value) && value._isParameter) yield [prefix + stateName(name), value as Tensor];
     }
     for (const [name, child] of this.namedChildren()) yield* child.namedParameters(`${prefix}${name}.`);
+  }
+
+  /** Every buffer with its dotted name: state that is saved but not trained, as batch norm's running mean. */
+  *namedBuffers(prefix = ''): Generator<[string, AnyTensor]> {
+    for (const [name, value] of Object.entries(this)) {
+      if (isTensor(value) && value._isBuffer) yield [prefix + stateName(name), value];
+    }
+    for (const [name, child] of this.namedChildren()) yield* child.namedBuffers(`${prefix}${name}.`);
+  }
+
+  /** Every module inside this one, itself first. */
+  *modules(): Generator<Module> {
+    yield this;
+    for (const [, child] of this.namedChildren()) yield* child.modules();
+  }
+
+  /** Calls `fn` with every module inside this one, itself last. Returns itself. */
+  apply(fn: (module: Module) => void): this {
+    for (const [, child] of this.namedChildren()) child.apply(fn);
+    fn(this);
+    return this;
   }
 
   /** Every parameter. Give these to an optimizer. */
@@ -72,18 +104,18 @@ export abstract class Module {
     }
   }
 
-  /** The parameters by name: the tensors themselves, not copies. */
+  /** The parameters and buffers by name: the tensors themselves, not copies. */
   stateDict(): StateDict {
-    return Object.fromEntries(this.namedParameters());
+    return Object.fromEntries(this.named());
   }
 
   /**
-   * Copies the values of `state` into this module's parameters. All is checked before anything is
+   * Copies the values of `state` into this module's parameters and buffers. All is checked before anything is
    * written, so a failure changes nothing.
    * @throws ShapeError naming what is missing, unknown or of another shape.
    */
   loadStateDict(state: StateDict): void {
-    const own = new Map(this.namedParameters());
+    const own = new Map<string, AnyTensor>(this.named());
     const given = new Set(Object.keys(state));
     const missing = [...own.keys()].filter((name) => !given.has(name));
     const unknown = [...given].filter((name) => !own.has(name));
@@ -104,12 +136,18 @@ export abstract class Module {
     for (const [name, target] of own) assign(target, state[name]);
   }
 
-  /** Gives the memory of all parameters back. */
+  private *named(): Generator<[string, AnyTensor]> {
+    yield* this.namedParameters();
+    yield* this.namedBuffers();
+  }
+
+  /** Gives the memory of all parameters and buffers back. */
   dispose(): void {
     for (const parameter of this.parameters()) {
       parameter.grad?.dispose();
       parameter.dispose();
     }
+    for (const [, buffer] of this.namedBuffers()) buffer.dispose();
   }
 
   [Symbol.dispose](): void {

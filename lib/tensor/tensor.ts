@@ -71,6 +71,8 @@ export class Tensor<D extends DType = 'float32'> {
   _kept = false;
   /** @internal Found by Module as a parameter. */
   _isParameter = false;
+  /** @internal Found by Module as a buffer. */
+  _isBuffer = false;
   /** @internal */
   _requiresGrad = false;
   /** @internal The operation that made this tensor, when gradients are recorded. */

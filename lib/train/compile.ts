@@ -1,5 +1,6 @@
 import { metricByName, type Metric, type MetricName } from '../metrics';
-import { Sequential, Softmax } from '../nn/layers';
+import { Sequential } from '../nn/containers';
+import { Softmax } from '../nn/layers';
 import type { Module } from '../nn/module';
 import { Adam, AdamW, Optimizer, RMSprop, SGD } from '../optim';
 import type { AnyTensor, Tensor } from '../tensor/tensor';

@@ -37,7 +37,7 @@ Handle toHandle(double value) {
 }
 
 struct Arguments {
-  static constexpr size_t kMost = 4;
+  static constexpr size_t kMost = kMaxOutputs;
   napi_value values[kMost];
   Environment* environment;
 };

@@ -11,13 +11,13 @@
 namespace kindling {
 
 // The layout of the scratch array of doubles; lib/native.ts has the same numbers.
-constexpr size_t kScratchLength = 96;
+constexpr size_t kScratchLength = 100;
 constexpr int kScratchOp = 0;        // after a call: its Status
 constexpr int kScratchInputs = 1;    // kMaxInputs handles; after a call: the outputs' handles
 constexpr int kScratchOutputs = 16;  // per output: dtype, rank, dimensions
 constexpr int kScratchOutputSize = 2 + kMaxRank;
-constexpr int kScratchInts = 46;
-constexpr int kScratchFloats = 72;
+constexpr int kScratchInts = 66;
+constexpr int kScratchFloats = 90;
 // A view takes the place of an output, followed by:
 constexpr int kScratchStrides = 26;
 constexpr int kScratchOffset = 36;

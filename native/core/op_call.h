@@ -18,7 +18,7 @@ enum class Op : int32_t {
 constexpr int kOpCount = static_cast<int>(Op::count_);
 
 constexpr int kMaxInputs = 12;
-constexpr int kMaxOutputs = 3;
+constexpr int kMaxOutputs = 5;
 constexpr int kMaxInts = 24;
 constexpr int kMaxFloats = 8;
 

@@ -27,6 +27,8 @@ enum class OpKind : int32_t {
   linear,
   convolution,
   pooling,
+  linalg,
+  fft,
   crossEntropy,
   crossEntropyBackward,
   ctcLoss,
@@ -38,6 +40,7 @@ enum class OpKind : int32_t {
   nonzero,
   normalize,
   normalizeBackward,
+  recurrent,
   inplace,
 };
 

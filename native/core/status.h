@@ -14,6 +14,7 @@ enum class Status : int32_t {
   badArgument = 5,
   indexOutOfRange = 6,
   unsupported = 7,
+  numerical = 8,  // the values have no result: a singular matrix
 };
 
 /// Records a printf-formatted message for this thread and returns `status`.

@@ -298,6 +298,10 @@ Status checkShapes(const OpCall& call) {
       return checkConvolution(call);
     case OpKind::pooling:
       return checkPooling(call);
+    case OpKind::linalg:
+      return checkLinalg(call);
+    case OpKind::fft:
+      return checkFft(call);
     case OpKind::crossEntropy:
     case OpKind::crossEntropyBackward:
       return checkCrossEntropy(call);
@@ -318,6 +322,8 @@ Status checkShapes(const OpCall& call) {
     case OpKind::normalize:
     case OpKind::normalizeBackward:
       return checkNormalize(call);
+    case OpKind::recurrent:
+      return checkRecurrent(call);
     case OpKind::inplace:
       return checkInplace(call);
   }

@@ -22,4 +22,10 @@ Status checkNonzero(const OpCall& call);
 Status checkConvolution(const OpCall& call);
 Status checkPooling(const OpCall& call);
 
+// validate_recurrent.cc
+Status checkRecurrent(const OpCall& call);
+// validate_linalg.cc
+Status checkLinalg(const OpCall& call);
+Status checkFft(const OpCall& call);
+
 }  // namespace kindling

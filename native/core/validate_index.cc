@@ -63,7 +63,8 @@ Status checkSort(const OpCall& call) {
   const TensorView& x = call.inputs[0];
   const TensorView& values = call.outputs[0];
   const TensorView& positions = call.outputs[1];
-  if (values.dtype != x.dtype || positions.dtype != DType::int32) return broken(call, "wrong dtype");
+  if (values.dtype != x.dtype || positions.dtype != DType::int32)
+    return broken(call, "wrong dtype");
   if (values.rank != x.rank || !sameShape(values, positions)) return broken(call, "wrong shape");
   for (int i = 0; i < x.rank; ++i) {
     const bool last = i == x.rank - 1;

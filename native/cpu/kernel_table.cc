@@ -17,9 +17,12 @@ void fillKernels(Kernel* kernels) {
   registerConvolution(kernels);
   registerPooling(kernels);
   registerLinearPooling(kernels);
+  registerLinalg(kernels);
+  registerFft(kernels);
   registerSoftmax(kernels);
   registerNormalization(kernels);
   registerCtc(kernels);
+  registerRecurrent(kernels);
   registerOptimizers(kernels);
 }
 

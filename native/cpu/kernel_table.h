@@ -50,9 +50,12 @@ void registerMatmul(Kernel* kernels);
 void registerConvolution(Kernel* kernels);
 void registerPooling(Kernel* kernels);
 void registerLinearPooling(Kernel* kernels);
+void registerLinalg(Kernel* kernels);
+void registerFft(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
 void registerNormalization(Kernel* kernels);
 void registerCtc(Kernel* kernels);
+void registerRecurrent(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
 
 }  // namespace KINDLING_ISA

@@ -67,8 +67,8 @@ template <class V>
 struct Kernels {
   using T = typename V::Scalar;
 
-  static void statistics(const Groups& groups, int64_t group, const T* x, bool centred, double* mean,
-                         double* variance) {
+  static void statistics(const Groups& groups, int64_t group, const T* x, bool centred,
+                         double* mean, double* variance) {
     const double count = static_cast<double>(groups.elements());
     *mean = 0;
     if (centred) {
@@ -142,7 +142,8 @@ struct Kernels {
         double total = 0, product = 0;
         forRuns(groups, group, [&](int64_t at, int64_t n) {
           if (centred) {
-            total += sumOf<V>(n, [&](int64_t i, int lanes) { return loadLanes<V>(g + at + i, lanes); });
+            total +=
+                sumOf<V>(n, [&](int64_t i, int lanes) { return loadLanes<V>(g + at + i, lanes); });
           }
           product += sumOf<V>(n, [&](int64_t i, int lanes) {
             return loadLanes<V>(g + at + i, lanes) * loadLanes<V>(y + at + i, lanes);

@@ -10,23 +10,24 @@ interface Entry {
   readonly samples: readonly { readonly outputs: readonly Encoded[]; readonly gradients: readonly Encoded[] }[];
 }
 
-interface Encoded {
+export interface Encoded {
   readonly shape: readonly number[];
   readonly dtype: Dense['dtype'];
   readonly data: readonly (number | string)[];
 }
 
-/** Recognises the expression and the inputs that a fixture was made from. */
+/** Recognises what a fixture was made from. */
+export function fingerprintOf(value: unknown): string {
+  return createHash('sha1').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+}
+
 export function fingerprint(row: Row): string {
-  return createHash('sha1')
-    .update(JSON.stringify([row.torch, row.gradient, row.samples]))
-    .digest('hex')
-    .slice(0, 16);
+  return fingerprintOf([row.torch, row.gradient, row.samples]);
 }
 
 const special: Readonly<Record<string, number>> = { nan: NaN, inf: Infinity, '-inf': -Infinity };
 
-function decode(x: Encoded): Dense {
+export function decode(x: Encoded): Dense {
   return { ...x, data: x.data.map((value) => (typeof value === 'string' ? special[value] : value)) };
 }
 

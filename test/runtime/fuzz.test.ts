@@ -92,7 +92,7 @@ type AnyFunction = (...args: unknown[]) => unknown;
 const isClass = (value: unknown): boolean =>
   typeof value === 'function' && /^class\b/.test(Function.prototype.toString.call(value));
 
-const functions = Object.entries({ ...k, ...k.nn, ...k.nn.functional, ...k.data, ...k.optim })
+const functions = Object.entries({ ...k, ...k.linalg, ...k.fft, ...k.nn, ...k.nn.functional, ...k.data, ...k.optim })
   .filter(([name, value]) => typeof value === 'function' && !excluded.has(name))
   .map(([name, value]): [string, AnyFunction] => {
     const target = value as unknown as AnyFunction & (new (...args: unknown[]) => unknown);

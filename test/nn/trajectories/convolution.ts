@@ -1,11 +1,12 @@
 /** Ten steps of layers with convolutions, pooling and resampling against PyTorch. */
 import { nn } from '../../../lib';
 import { spread } from '../../ops/reference';
+import type { LayerRows } from './row';
 
 const images = [spread([2, 3, 6, 5])];
 const sequence = [spread([3, 4, 9])];
 
-export const rows = {
+export const rows: LayerRows = {
   Conv1d: { torch: 'nn.Conv1d(4, 6, 3)', make: () => nn.conv1d(4, 6, 3), inputs: sequence },
   'Conv1d/options': {
     torch: 'nn.Conv1d(4, 6, 3, stride=2, padding=2, dilation=2, groups=2, bias=False)',

@@ -4,9 +4,11 @@ import { rows as activations } from './activations';
 import { rows as convolution } from './convolution';
 import { rows as creation } from './creation';
 import { rows as elementwise } from './elementwise';
+import { rows as fft } from './fft';
 import { rows as indexing } from './indexing';
 import { rows as layers } from './layers';
 import { rows as layout } from './layout';
+import { rows as linalg } from './linalg';
 import { rows as losses } from './losses';
 import { rows as matmul } from './matmul';
 import { rows as order } from './order';
@@ -22,9 +24,11 @@ export const families: Readonly<Record<string, Rows>> = {
   convolution,
   creation,
   elementwise,
+  fft,
   indexing,
   layers,
   layout,
+  linalg,
   losses,
   matmul,
   order,
