@@ -25,6 +25,8 @@ enum class OpKind : int32_t {
   argReduce,
   matmul,
   linear,
+  convolution,
+  pooling,
   linalg,
   fft,
   crossEntropy,

@@ -310,6 +310,10 @@ Status checkShapes(const OpCall& call) {
       return checkMatmul(call);
     case OpKind::linear:
       return checkLinear(call);
+    case OpKind::convolution:
+      return checkConvolution(call);
+    case OpKind::pooling:
+      return checkPooling(call);
     case OpKind::linalg:
       return checkLinalg(call);
     case OpKind::fft:

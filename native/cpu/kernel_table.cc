@@ -14,6 +14,9 @@ void fillKernels(Kernel* kernels) {
   registerIndexing(kernels);
   registerReductions(kernels);
   registerMatmul(kernels);
+  registerConvolution(kernels);
+  registerPooling(kernels);
+  registerLinearPooling(kernels);
   registerLinalg(kernels);
   registerFft(kernels);
   registerSoftmax(kernels);
