@@ -4,6 +4,7 @@ import { ShapeError } from '../errors';
 import { tidy } from '../tensor/scope';
 import { formatShape, sameShape } from '../tensor/shape';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { checkTensor } from './define';
 import { runInPlace } from './run';
 
 export interface SgdSettings {
@@ -57,8 +58,14 @@ export function rmspropStep(param: Tensor, grad: Tensor, average: Tensor, veloci
   runInPlace('rmspropStep', [param, grad, average, velocity], [], [s.lr, s.alpha, s.eps, s.weightDecay, s.momentum]);
 }
 
-/** Copies `source` over the elements of `target`. Nothing is recorded. */
+/**
+ * Copies `source` over the elements of `target`, in place. Nothing is recorded; a backward pass that needs what was
+ * there throws.
+ * @throws ShapeError unless both have one shape and dtype.
+ */
 export function assign(target: AnyTensor, source: AnyTensor): void {
+  checkTensor('assign', target, 'target');
+  checkTensor('assign', source, 'source');
   if (target.dtype !== source.dtype || !sameShape(target.shape, source.shape)) {
     throw new ShapeError(
       `assign: ${source.dtype} ${formatShape(source.shape)} does not fit ${target.dtype} ${formatShape(target.shape)}`,

@@ -66,7 +66,6 @@ export class ExponentialMovingAverage {
   private copy(from: readonly Tensor[]): void {
     this.parameters.forEach((p, i) => {
       assign(p, from[i]);
-      p._version++;
     });
   }
 

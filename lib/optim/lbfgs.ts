@@ -218,7 +218,6 @@ export class LBFGS {
             (_, i) => start[offset + i] + t * direction[offset + i],
           );
           assign(parameter, tensor(values, { shape: parameter.shape, dtype: parameter.dtype }));
-          parameter._version++;
           offset += parameter.size;
         }
       });

@@ -113,7 +113,6 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
         if (parameter.grad !== null) this.update(parameter, parameter.grad, slot.state, slot.steps + 1, group);
         if (parameter.sparseGrad !== null) this.updateRows(parameter, parameter.sparseGrad, slot, group);
         slot.steps++;
-        parameter._version++;
       }
     }
   }
