@@ -222,11 +222,11 @@ describe('anomaly mode', () => {
 
   test('names the operation whose gradient made it', () => {
     const x = tensor([0], { requiresGrad: true });
-    expect(() =>
+    expect(() => {
       detectAnomaly(() => {
         x.sqrt().mul(0).sum().backward();
-      }),
-    ).toThrow(/in the gradient of sqrt/);
+      });
+    }).toThrow(/in the gradient of sqrt/);
   });
 
   test('is off again afterwards and lets good values pass', () => {

@@ -57,9 +57,9 @@ test('a moving average follows, applies and goes back', () => {
 });
 
 test.each<[string, (ps: Tensor[]) => optim.Optimizer]>([
-  ['SGD', (ps) => new optim.SGD(ps, { lr: 0.1, momentum: 0.9 }) as unknown as optim.Optimizer],
-  ['Adam', (ps) => new optim.Adam(ps, { lr: 0.1, amsgrad: true }) as unknown as optim.Optimizer],
-  ['NAdam', (ps) => new optim.NAdam(ps, { lr: 0.1 }) as unknown as optim.Optimizer],
+  ['SGD', (ps) => new optim.SGD(ps, { lr: 0.1, momentum: 0.9 })],
+  ['Adam', (ps) => new optim.Adam(ps, { lr: 0.1, amsgrad: true })],
+  ['NAdam', (ps) => new optim.NAdam(ps, { lr: 0.1 })],
 ])('%s goes on exactly from its saved state', (_, make) => {
   const run = (p: Tensor, optimizer: optim.Optimizer, from: number, to: number): void => {
     for (let step = from; step < to; step++) {
