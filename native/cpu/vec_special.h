@@ -1,0 +1,84 @@
+#pragma once
+// The error function of VecF and its inverse, with IEEE results at the special values. The bounds on
+// their errors are in test/native/cpu/vec_functions_test.cc.
+// Polynomials: our own, see scripts/polynomials.py.
+
+#include "cpu/vec_math.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+
+KINDLING_INLINE VecF erf(VecF x) {
+  const VecF one = VecF::set1(1.0f);
+  const VecF magnitude = abs(x);
+  // Up to 1: erf x = x + x * p(x^2).
+  const VecF z = x * x;
+  VecF p = VecF::set1(7.806903886e-5f);
+  p = fma(p, z, VecF::set1(-7.997853099e-4f));
+  p = fma(p, z, VecF::set1(5.187162198e-3f));
+  p = fma(p, z, VecF::set1(-2.685334720e-2f));
+  p = fma(p, z, VecF::set1(1.128357872e-1f));
+  p = fma(p, z, VecF::set1(-3.761262596e-1f));
+  p = fma(p, z, VecF::set1(1.283791661e-1f));
+  const VecF nearZero = fma(p, magnitude, magnitude);
+  // Above: 1 - e^-q(x); from 3.95 on erf is 1 in float32. (NaN is taken by nearZero.)
+  const VecF a = minRaw(VecF::set1(4.0f), magnitude);
+  VecF q = VecF::set1(2.169295112e-5f);
+  q = fma(q, a, VecF::set1(-4.413923307e-4f));
+  q = fma(q, a, VecF::set1(4.204771016e-3f));
+  q = fma(q, a, VecF::set1(-2.520866320e-2f));
+  q = fma(q, a, VecF::set1(1.084190086e-1f));
+  q = fma(q, a, VecF::set1(6.332196593e-1f));
+  q = fma(q, a, VecF::set1(1.129578471f));
+  q = fma(q, a, VecF::set1(-1.880374330e-4f));
+  const VecF away = one - exp(VecF::zero() - q);
+  return withSign(select(one < magnitude, away, nearZero), x);
+}
+
+/// As Giles, "Approximating the erfinv function" (2010): a polynomial in w = -log(1 - x^2), far out
+/// in the root of w.
+KINDLING_INLINE VecF erfinv(VecF x) {
+  const VecF one = VecF::set1(1.0f), zero = VecF::zero();
+  const VecF magnitude = abs(x);
+  const VecF toOne = one - magnitude;
+  // 1 - x^2 = m * 2^e; where e is 0, m - 1 is -x^2 and need not suffer from the rounding of m.
+  const VecF u = toOne * (one + magnitude);
+  const VecI exponent = exponentOf(u);
+  const VecF m = fromBits(bitsOf(u) - exponent.shiftLeft<23>());
+  const VecF r = select(exponent == VecI::set1(0), zero - x * x, m - one);
+  const VecF w = zero - logOfParts(r, toFloat(exponent));
+
+  VecF p = VecF::set1(-8.806630980e-09f);
+  p = fma(p, w, VecF::set1(2.214022174e-07f));
+  p = fma(p, w, VecF::set1(-1.980189609e-06f));
+  p = fma(p, w, VecF::set1(4.003704817e-06f));
+  p = fma(p, w, VecF::set1(4.449839616e-05f));
+  p = fma(p, w, VecF::set1(-1.273497473e-04f));
+  p = fma(p, w, VecF::set1(-2.334448975e-03f));
+  p = fma(p, w, VecF::set1(1.154874917e-02f));
+  p = fma(p, w, VecF::set1(2.320137918e-01f));
+  p = fma(p, w, VecF::set1(-1.137730777e-01f));
+  const VecF central = fma(p, magnitude, magnitude);
+
+  const VecF b = sqrt(w) - VecF::set1(3.0f);
+  VecF q = VecF::set1(1.306705672e-4f);
+  q = fma(q, b, VecF::set1(-3.164717637e-4f));
+  q = fma(q, b, VecF::set1(-8.259651077e-5f));
+  q = fma(q, b, VecF::set1(1.492810785e-3f));
+  q = fma(q, b, VecF::set1(-3.581572324e-3f));
+  q = fma(q, b, VecF::set1(5.684719887e-3f));
+  q = fma(q, b, VecF::set1(-7.641144097e-3f));
+  q = fma(q, b, VecF::set1(9.445345961e-3f));
+  q = fma(q, b, VecF::set1(1.001675248f));
+  q = fma(q, b, VecF::set1(-0.167023182f));
+  // (3 + q) * |x|, rounded once.
+  const VecF three = VecF::set1(3.0f);
+  const VecF far = three + fnma(three + q, toOne, q);
+
+  const VecF finite = select(w < VecF::set1(5.0f), central, far);
+  const VecF edge = select(magnitude == one, VecF::set1(INFINITY), VecF::set1(NAN));
+  return withSign(select(magnitude < one, finite, edge), x);
+}
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling
