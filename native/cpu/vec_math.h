@@ -1,7 +1,6 @@
 #pragma once
-// Exponentials, logarithms, powers and hyperbolic functions of VecF, with IEEE results at the special
-// values. The bounds on their errors are in test/native/cpu/vec_math_test.cc and
-// vec_functions_test.cc.
+// Exponentials, logarithms, powers and hyperbolic functions of VecF, with IEEE results at the
+// special values. The bounds on their errors are in test/native/cpu/vec_math_test.cc.
 // Polynomials: Cephes (Moshier), single precision, where nothing else is said.
 
 #include <cmath>
@@ -98,15 +97,16 @@ KINDLING_INLINE VecF expm1(VecF x) {
   p = fma(p, r, VecF::set1(1.6666665459e-1f));
   p = fma(p, r, VecF::set1(5.0000001201e-1f));
   const VecF tail = fma(p, r * r, low);
-  // 2^n (1 + r + tail) - 1 = (2^n - 1) + 2^n r + 2^n tail; the first sum's rounding is kept too. For
-  // n = 128 in two steps.
+  // 2^n (1 + r + tail) - 1 = (2^n - 1) + 2^n r + 2^n tail; the first sum's rounding is kept too.
+  // For n = 128 in two steps.
   const VecI power = bitsOf(shifted) - bitsOf(rounder);
   const VecI within = min(power, VecI::set1(127));
   const VecF scale = fromBits((within + VecI::set1(127)).shiftLeft<23>());
   const VecF large = scale - one, small = scale * r;
   const VecF sum = large + small;
   const VecF y = sum + fma(scale, tail, (large - sum) + small);
-  const VecF last = toFloat(power - within + VecI::set1(1));  // 1, and above 127 2 or 3
+  const VecF last =
+      toFloat(power - within + VecI::set1(1));  // 1; 2 for 2^128; more overflows anyway
   return withSign(y * last, x);
 }
 
@@ -233,10 +233,10 @@ KINDLING_INLINE VecF halfExp(VecF x) {
 KINDLING_INLINE VecF sinh(VecF x) {
   const VecF magnitude = abs(x);
   const VecF z = x * x;
-  VecF p = VecF::set1(2.782213187e-6f);  // scripts/polynomials.py
-  p = fma(p, z, VecF::set1(1.984289556e-4f));
-  p = fma(p, z, VecF::set1(8.333310485e-3f));
-  p = fma(p, z, VecF::set1(1.666666716e-1f));
+  VecF p = VecF::set1(2.782213187e-06f);  // scripts/polynomials.py
+  p = fma(p, z, VecF::set1(1.984289556e-04f));
+  p = fma(p, z, VecF::set1(8.333310485e-03f));
+  p = fma(p, z, VecF::set1(1.666666716e-01f));
   const VecF nearZero = fma(p * z, magnitude, magnitude);
   const VecF half = halfExp(magnitude);
   const VecF away = half - VecF::set1(0.25f) / half;

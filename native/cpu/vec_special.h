@@ -1,7 +1,7 @@
 #pragma once
-// The error function of VecF and its inverse, with IEEE results at the special values. The bounds on
-// their errors are in test/native/cpu/vec_functions_test.cc.
-// Polynomials: our own, see scripts/polynomials.py.
+// The error function of VecF and its inverse, with IEEE results at the special values. The bounds
+// on their errors are in test/native/cpu/vec_math_test.cc. Polynomials: our own, see
+// scripts/polynomials.py.
 
 #include "cpu/vec_math.h"
 
@@ -13,24 +13,24 @@ KINDLING_INLINE VecF erf(VecF x) {
   const VecF magnitude = abs(x);
   // Up to 1: erf x = x + x * p(x^2).
   const VecF z = x * x;
-  VecF p = VecF::set1(7.806903886e-5f);
-  p = fma(p, z, VecF::set1(-7.997853099e-4f));
-  p = fma(p, z, VecF::set1(5.187162198e-3f));
-  p = fma(p, z, VecF::set1(-2.685334720e-2f));
-  p = fma(p, z, VecF::set1(1.128357872e-1f));
-  p = fma(p, z, VecF::set1(-3.761262596e-1f));
-  p = fma(p, z, VecF::set1(1.283791661e-1f));
+  VecF p = VecF::set1(7.806903159e-05f);
+  p = fma(p, z, VecF::set1(-7.997853099e-04f));
+  p = fma(p, z, VecF::set1(5.187162198e-03f));
+  p = fma(p, z, VecF::set1(-2.685334720e-02f));
+  p = fma(p, z, VecF::set1(1.128357872e-01f));
+  p = fma(p, z, VecF::set1(-3.761262596e-01f));
+  p = fma(p, z, VecF::set1(1.283791661e-01f));
   const VecF nearZero = fma(p, magnitude, magnitude);
   // Above: 1 - e^-q(x); from 3.95 on erf is 1 in float32. (NaN is taken by nearZero.)
   const VecF a = minRaw(VecF::set1(4.0f), magnitude);
-  VecF q = VecF::set1(2.169295112e-5f);
-  q = fma(q, a, VecF::set1(-4.413923307e-4f));
-  q = fma(q, a, VecF::set1(4.204771016e-3f));
-  q = fma(q, a, VecF::set1(-2.520866320e-2f));
-  q = fma(q, a, VecF::set1(1.084190086e-1f));
-  q = fma(q, a, VecF::set1(6.332196593e-1f));
-  q = fma(q, a, VecF::set1(1.129578471f));
-  q = fma(q, a, VecF::set1(-1.880374330e-4f));
+  VecF q = VecF::set1(2.169800791e-05f);
+  q = fma(q, a, VecF::set1(-4.414698051e-04f));
+  q = fma(q, a, VecF::set1(4.205247853e-03f));
+  q = fma(q, a, VecF::set1(-2.521021105e-02f));
+  q = fma(q, a, VecF::set1(1.084218919e-01f));
+  q = fma(q, a, VecF::set1(6.332165599e-01f));
+  q = fma(q, a, VecF::set1(1.129580259e+00f));
+  q = fma(q, a, VecF::set1(-1.884661178e-04f));
   const VecF away = one - exp(VecF::zero() - q);
   return withSign(select(one < magnitude, away, nearZero), x);
 }
@@ -61,16 +61,16 @@ KINDLING_INLINE VecF erfinv(VecF x) {
   const VecF central = fma(p, magnitude, magnitude);
 
   const VecF b = sqrt(w) - VecF::set1(3.0f);
-  VecF q = VecF::set1(1.306705672e-4f);
-  q = fma(q, b, VecF::set1(-3.164717637e-4f));
-  q = fma(q, b, VecF::set1(-8.259651077e-5f));
-  q = fma(q, b, VecF::set1(1.492810785e-3f));
-  q = fma(q, b, VecF::set1(-3.581572324e-3f));
-  q = fma(q, b, VecF::set1(5.684719887e-3f));
-  q = fma(q, b, VecF::set1(-7.641144097e-3f));
-  q = fma(q, b, VecF::set1(9.445345961e-3f));
-  q = fma(q, b, VecF::set1(1.001675248f));
-  q = fma(q, b, VecF::set1(-0.167023182f));
+  VecF q = VecF::set1(1.305321493e-04f);
+  q = fma(q, b, VecF::set1(-3.196338075e-04f));
+  q = fma(q, b, VecF::set1(-7.970508159e-05f));
+  q = fma(q, b, VecF::set1(1.497391844e-03f));
+  q = fma(q, b, VecF::set1(-3.584905528e-03f));
+  q = fma(q, b, VecF::set1(5.682336167e-03f));
+  q = fma(q, b, VecF::set1(-7.639957126e-03f));
+  q = fma(q, b, VecF::set1(9.445846081e-03f));
+  q = fma(q, b, VecF::set1(1.001675129e+00f));
+  q = fma(q, b, VecF::set1(-1.670232117e-01f));
   // (3 + q) * |x|, rounded once.
   const VecF three = VecF::set1(3.0f);
   const VecF far = three + fnma(three + q, toOne, q);

@@ -1,6 +1,6 @@
 #pragma once
 // Trigonometric functions of VecF and their inverses, with IEEE results at the special values. The
-// bounds on their errors are in test/native/cpu/vec_functions_test.cc.
+// bounds on their errors are in test/native/cpu/vec_math_test.cc.
 // Polynomials: our own, see scripts/polynomials.py.
 
 #include "cpu/vec_math.h"
@@ -23,16 +23,19 @@ struct QuarterTurns {
 
 #if KINDLING_ISA_LEVEL == 0
 
-// Without a fused multiply-add it is cheaper to reduce in double: 30 digits of pi / 2, whose product
-// with n is exact, and the next 53.
+// Without a fused multiply-add it is cheaper to reduce in double: 30 digits of pi / 2, whose
+// product with n is exact, and the next 53.
 KINDLING_INLINE QuarterTurns quarterTurns(VecF x) {
   constexpr double kRounderOfDouble = 6755399441055744.0;  // 1.5 * 2^52
   const double wide = static_cast<double>(x.v);
-  const double n = (wide * 0.63661977236758134 + kRounderOfDouble) - kRounderOfDouble;
+  const double shifted = wide * 0.63661977236758134 + kRounderOfDouble;
+  const double n = shifted - kRounderOfDouble;
   const double r = (wide - n * 1.570796325802803) - n * 9.9209357968054043e-10;
   const float high = static_cast<float>(r);
   const float low = static_cast<float>(r - static_cast<double>(high));
-  return {{high}, {low}, {static_cast<int32_t>(n)}};
+  uint64_t bits;
+  memcpy(&bits, &shifted, sizeof(bits));
+  return {{high}, {low}, VecI::wrap(static_cast<uint32_t>(bits))};
 }
 
 #else
@@ -57,9 +60,9 @@ KINDLING_INLINE QuarterTurns quarterTurns(VecF x) {
 /// sin(r + low)
 KINDLING_INLINE VecF sinOfReduced(const QuarterTurns& t) {
   const VecF z = t.r * t.r;
-  VecF p = VecF::set1(-1.950788137e-4f);
-  p = fma(p, z, VecF::set1(8.332106285e-3f));
-  p = fma(p, z, VecF::set1(-1.666665375e-1f));
+  VecF p = VecF::set1(-1.950788137e-04f);
+  p = fma(p, z, VecF::set1(8.332106285e-03f));
+  p = fma(p, z, VecF::set1(-1.666665375e-01f));
   return t.r + fma(p * z, t.r, t.low);
 }
 
@@ -69,9 +72,9 @@ KINDLING_INLINE VecF cosOfReduced(const QuarterTurns& t) {
   const VecF z = t.r * t.r;
   const VecF half = VecF::set1(0.5f) * z;
   const VecF leading = one - half;
-  VecF p = VecF::set1(2.443142512e-5f);
-  p = fma(p, z, VecF::set1(-1.388730481e-3f));
-  p = fma(p, z, VecF::set1(4.166664556e-2f));
+  VecF p = VecF::set1(2.443142512e-05f);
+  p = fma(p, z, VecF::set1(-1.388730481e-03f));
+  p = fma(p, z, VecF::set1(4.166664556e-02f));
   return leading + fma(p * z, z, fnma(t.r, t.low, (one - leading) - half));
 }
 
@@ -100,13 +103,13 @@ KINDLING_INLINE VecF tan(VecF x) {
   const VecF one = VecF::set1(1.0f);
   const QuarterTurns t = quarterTurns(x);
   const VecF z = t.r * t.r;
-  VecF p = VecF::set1(4.464936443e-3f);
-  p = fma(p, z, VecF::set1(-8.785276441e-5f));
-  p = fma(p, z, VecF::set1(1.097372081e-2f));
-  p = fma(p, z, VecF::set1(2.122982964e-2f));
-  p = fma(p, z, VecF::set1(5.406988040e-2f));
-  p = fma(p, z, VecF::set1(1.333257705e-1f));
-  p = fma(p, z, VecF::set1(3.333335221e-1f));
+  VecF p = VecF::set1(4.463952500e-03f);
+  p = fma(p, z, VecF::set1(-8.641509339e-05f));
+  p = fma(p, z, VecF::set1(1.097300742e-02f));
+  p = fma(p, z, VecF::set1(2.122996561e-02f));
+  p = fma(p, z, VecF::set1(5.406987295e-02f));
+  p = fma(p, z, VecF::set1(1.333257705e-01f));
+  p = fma(p, z, VecF::set1(3.333335221e-01f));
   // tan(r + low) = high + rest; the derivative of tan at r is about 1 + r^2.
   const VecF tail = fma(p * z, t.r, fma(t.low, z, t.low));
   const VecF high = t.r + tail;
@@ -130,11 +133,11 @@ KINDLING_INLINE ArcSine arcSine(VecF magnitude) {
   const Mask small = magnitude <= half;
   const VecF z = select(small, magnitude * magnitude, fnma(half, magnitude, half));
   const VecF s = select(small, magnitude, sqrt(z));
-  VecF p = VecF::set1(4.215830564e-2f);
-  p = fma(p, z, VecF::set1(2.418477833e-2f));
-  p = fma(p, z, VecF::set1(4.546914995e-2f));
-  p = fma(p, z, VecF::set1(7.495309412e-2f));
-  p = fma(p, z, VecF::set1(1.666675210e-1f));
+  VecF p = VecF::set1(4.215830564e-02f);
+  p = fma(p, z, VecF::set1(2.418477833e-02f));
+  p = fma(p, z, VecF::set1(4.546914995e-02f));
+  p = fma(p, z, VecF::set1(7.495309412e-02f));
+  p = fma(p, z, VecF::set1(1.666675210e-01f));
   return {s, p * z * s, small};
 }
 
@@ -168,15 +171,15 @@ KINDLING_INLINE VecF acos(VecF x) {
 /// atan q - q for 0 <= q <= 1.
 KINDLING_INLINE VecF arcTangentTail(VecF q) {
   const VecF z = q * q;
-  VecF p = VecF::set1(-1.787547604e-3f);
-  p = fma(p, z, VecF::set1(1.088736113e-2f));
-  p = fma(p, z, VecF::set1(-3.112700209e-2f));
-  p = fma(p, z, VecF::set1(5.790654570e-2f));
-  p = fma(p, z, VecF::set1(-8.400475234e-2f));
-  p = fma(p, z, VecF::set1(1.095117480e-1f));
-  p = fma(p, z, VecF::set1(-1.426405162e-1f));
-  p = fma(p, z, VecF::set1(1.999853104e-1f));
-  p = fma(p, z, VecF::set1(-3.333329856e-1f));
+  VecF p = VecF::set1(-1.787547604e-03f);
+  p = fma(p, z, VecF::set1(1.088736113e-02f));
+  p = fma(p, z, VecF::set1(-3.112700209e-02f));
+  p = fma(p, z, VecF::set1(5.790654570e-02f));
+  p = fma(p, z, VecF::set1(-8.400475234e-02f));
+  p = fma(p, z, VecF::set1(1.095117480e-01f));
+  p = fma(p, z, VecF::set1(-1.426405162e-01f));
+  p = fma(p, z, VecF::set1(1.999853104e-01f));
+  p = fma(p, z, VecF::set1(-3.333329856e-01f));
   return p * z * q;
 }
 
