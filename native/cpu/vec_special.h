@@ -46,7 +46,12 @@ KINDLING_INLINE VecF erfinv(VecF x) {
   const VecI exponent = exponentOf(u);
   const VecF m = fromBits(bitsOf(u) - exponent.shiftLeft<23>());
   const VecF r = select(exponent == VecI::set1(0), zero - x * x, m - one);
-  const VecF w = zero - logOfParts(r, toFloat(exponent));
+  // As logOfParts, with the rounding of the last sum: -log(1 - x^2) = w + low.
+  const VecF e = toFloat(exponent), ln2 = VecF::set1(0.693359375f);
+  const VecF fraction = r + logTail(r, e * VecF::set1(-2.12194440e-4f));
+  const VecF logarithm = fma(e, ln2, fraction);
+  const VecF w = zero - logarithm;
+  const VecF low = fnma(e, ln2, logarithm) - fraction;
 
   VecF p = VecF::set1(-8.806630980e-09f);
   p = fma(p, w, VecF::set1(2.214022174e-07f));
@@ -57,10 +62,11 @@ KINDLING_INLINE VecF erfinv(VecF x) {
   p = fma(p, w, VecF::set1(-2.334448975e-03f));
   p = fma(p, w, VecF::set1(1.154874917e-02f));
   p = fma(p, w, VecF::set1(2.320137918e-01f));
-  p = fma(p, w, VecF::set1(-1.137730777e-01f));
+  p = fma(p, w, fma(p, low, VecF::set1(-1.137730777e-01f)));  // p is nearly the slope
   const VecF central = fma(p, magnitude, magnitude);
 
-  const VecF b = sqrt(w) - VecF::set1(3.0f);
+  // The root's slope is between 0.22 and 0.13.
+  const VecF b = fma(low, VecF::set1(0.17f), sqrt(w) - VecF::set1(3.0f));
   VecF q = VecF::set1(1.305321493e-04f);
   q = fma(q, b, VecF::set1(-3.196338075e-04f));
   q = fma(q, b, VecF::set1(-7.970508159e-05f));

@@ -20,14 +20,20 @@ float floatOf(uint32_t bits) {
   return value;
 }
 
-/// Every 1009th float32 of either sign, 4.2 million in all.
+/// Every 1009th float32 of either sign, and every 97th whose magnitude is between 2^-6 and 2^7,
+/// where most of the functions bend: 6.5 million in all.
 const TestTensor& sweep() {
   static const TestTensor values = [] {
-    constexpr int64_t kStep = 1009, kCount = (int64_t{1} << 32) / kStep;
-    TestTensor tensor(DType::float32, {kCount});
-    for (int64_t i = 0; i < kCount; ++i) {
-      tensor.floatData()[i] = floatOf(static_cast<uint32_t>(i * kStep));
+    std::vector<float> found;
+    for (uint64_t bits = 0; bits < uint64_t{1} << 32; bits += 1009) {
+      found.push_back(floatOf(static_cast<uint32_t>(bits)));
     }
+    for (uint32_t bits = 0x3c800000u; bits < 0x43000000u; bits += 97) {
+      found.push_back(floatOf(bits));
+      found.push_back(-floatOf(bits));
+    }
+    TestTensor tensor(DType::float32, {static_cast<int64_t>(found.size())});
+    std::memcpy(tensor.floatData(), found.data(), found.size() * sizeof(float));
     return tensor;
   }();
   return values;
