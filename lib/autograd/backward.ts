@@ -4,7 +4,9 @@ import { add } from '../ops/elementwise';
 import { ones, zeros } from '../tensor/creation';
 import { keep, tidy } from '../tensor/scope';
 import { formatShape, sameShape } from '../tensor/shape';
-import { tensorHooks, type AnyTensor, type BackwardOptions, type Tensor } from '../tensor/tensor';
+import { isTensor, tensorHooks } from '../tensor/tensor';
+import type { AnyTensor, BackwardOptions, GradientHook, Tensor } from '../tensor/tensor';
+import { enterBackward } from './anomaly';
 import { GradNode, withGrad } from './node';
 
 /** Receives a finished gradient, or a part of a leaf's, which is the receiver's to own. */
@@ -12,12 +14,22 @@ type Deliver = (target: AnyTensor, grad: Tensor) => void;
 
 let passes = 0;
 
-/** The operations that lead to `root`, the last one first. */
-function order(root: GradNode): GradNode[] {
+/** What a pass is for: the tensors whose gradients are wanted, or null for all leaves. */
+interface Goal {
+  /** Wanted results of operations, by the node that made them. */
+  readonly nodes: ReadonlyMap<GradNode, AnyTensor>;
+  readonly leaves: ReadonlySet<AnyTensor>;
+  /** Wanted tensors are independent: what they were computed from does not count. */
+  readonly partial: boolean;
+}
+
+/** The operations that lead to `root`, the last one first; only those through which a wanted tensor is reached. */
+function order(root: GradNode, goal: Goal | null): GradNode[] {
   const pass = ++passes;
   const nodes: GradNode[] = [root];
   root.visited = pass;
   for (let next = 0; next < nodes.length; next++) {
+    if (goal !== null && goal.partial && goal.nodes.has(nodes[next])) continue;
     for (const edge of nodes[next].edges) {
       if (edge instanceof GradNode && edge.visited !== pass) {
         edge.visited = pass;
@@ -25,7 +37,21 @@ function order(root: GradNode): GradNode[] {
       }
     }
   }
-  return nodes.sort((a, b) => b.sequence - a.sequence);
+  nodes.sort((a, b) => b.sequence - a.sequence);
+  return goal === null ? nodes : usefulOf(nodes, goal);
+}
+
+function usefulOf(nodes: readonly GradNode[], goal: Goal): GradNode[] {
+  const useful = new Set<GradNode>();
+  // From the inputs on, so that what a node leads to is known before the node.
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const node = nodes[i];
+    const isWanted = (edge: GradNode['edges'][number]): boolean =>
+      edge instanceof GradNode ? useful.has(edge) : edge !== null && goal.leaves.has(edge);
+    const isEnd = goal.partial && goal.nodes.has(node);
+    if (goal.nodes.has(node) || (!isEnd && node.edges.some(isWanted))) useful.add(node);
+  }
+  return nodes.filter((node) => useful.has(node));
 }
 
 function checkSeed(root: AnyTensor, seed: AnyTensor | undefined): void {
@@ -56,38 +82,60 @@ function checkSeed(root: AnyTensor, seed: AnyTensor | undefined): void {
 class BackwardPass {
   /** Made by this pass, so that nobody else holds them. */
   private readonly temporary = new Set<Tensor>();
+  private readonly waiting = new Map<AnyTensor, Tensor>();
 
   constructor(
     private readonly retainGraph: boolean,
-    private readonly captures: ReadonlyMap<GradNode, AnyTensor>,
+    private readonly goal: Goal | null,
     private readonly deliver: Deliver,
   ) {}
+
+  /** The sum so far of the gradient of each operation's result that is still to be visited. */
+  private readonly pending = new Map<GradNode, Tensor>();
+  private expected: ReadonlySet<GradNode> | null = null;
 
   run(root: AnyTensor, seed: Tensor): void {
     if (root._node === null) {
       seed._retain();
       this.give(root, seed);
+      this.deliverWaiting();
       return;
     }
-    const nodes = order(root._node);
-    const freed = nodes.find((node) => node.isFreed);
+    const nodes = order(root._node, this.goal);
+    const freed = nodes.find((node) => node.isFreed && !this.isEnd(node));
     freed?.requireSaved();
+    if (nodes[0] !== root._node) return; // Nothing that is wanted lies behind it.
+    if (this.goal !== null) this.expected = new Set(nodes);
     seed._retain();
-    root._node.pending = seed;
+    this.pending.set(root._node, seed);
     try {
       for (const node of nodes) this.visit(node);
+      this.deliverWaiting();
     } finally {
-      for (const node of nodes) {
-        node.pending?._release();
-        node.pending = null;
-      }
+      for (const grad of this.pending.values()) grad._release();
+      this.pending.clear();
     }
   }
 
+  /** Whether the pass goes no further than this node's result. */
+  private isEnd(node: GradNode): boolean {
+    return this.goal !== null && this.goal.partial && this.goal.nodes.has(node);
+  }
+
   private visit(node: GradNode): void {
-    const grad = node.pending;
-    if (grad === null) return;
-    const parts = tidy(() => node.vjp(grad));
+    const arrived = this.pending.get(node);
+    if (arrived === undefined) return;
+    const grad = node.hooks === null ? arrived : this.hooked(node.hooks, arrived);
+    if (!this.isEnd(node)) this.passOn(node, grad);
+    this.pending.delete(node);
+    const target = this.goal?.nodes.get(node);
+    if (target !== undefined) this.give(target, grad);
+    else this.drop(grad);
+    if (!this.retainGraph && !this.isEnd(node)) node.free();
+  }
+
+  private passOn(node: GradNode, grad: Tensor): void {
+    const parts = ruleOf(node, grad);
     // Each place gets its reference before any of them can give one back.
     for (const part of parts) {
       if (part === null) continue;
@@ -97,29 +145,53 @@ class BackwardPass {
     parts.forEach((part, i) => {
       if (part !== null) this.send(node.edges[i], part);
     });
-    node.pending = null;
-    const target = this.captures.get(node);
-    if (target !== undefined) this.give(target, grad);
-    else this.drop(grad);
-    if (!this.retainGraph) node.free();
   }
 
   private send(edge: GradNode['edges'][number], part: Tensor): void {
     if (edge === null) this.drop(part);
     else if (!(edge instanceof GradNode)) this.give(edge, part);
-    else if (edge.pending === null) edge.pending = part;
+    else if (this.expected !== null && !this.expected.has(edge)) this.drop(part);
     else {
-      const sum = add(edge.pending, part);
+      const before = this.pending.get(edge);
+      if (before === undefined) {
+        this.pending.set(edge, part);
+        return;
+      }
+      const sum = add(before, part);
       sum._retain();
       this.temporary.add(sum);
-      this.drop(edge.pending);
+      this.drop(before);
       this.drop(part);
-      edge.pending = sum;
+      this.pending.set(edge, sum);
     }
+  }
+
+  /** A gradient after its hooks; the one it replaces is given up. */
+  private hooked(hooks: readonly GradientHook[], grad: Tensor): Tensor {
+    const after = applyHooks(hooks, grad);
+    if (after === grad) return grad;
+    after._retain();
+    this.drop(grad);
+    return after;
+  }
+
+  /** A leaf's gradient waits for all its parts where hooks are to see it. */
+  private wait(leaf: AnyTensor, grad: Tensor): void {
+    const before = this.waiting.get(leaf);
+    this.waiting.set(leaf, before === undefined ? grad : add(before, grad));
+  }
+
+  private deliverWaiting(): void {
+    for (const [leaf, grad] of this.waiting) this.deliver(leaf, clone(applyHooks(leaf._hooks ?? [], grad)));
+    this.waiting.clear();
   }
 
   /** Hands a gradient over, copied where something else still holds it. */
   private give(target: AnyTensor, grad: Tensor): void {
+    if (target._node === null && target._hooks !== null && target._hooks.length > 0) {
+      this.wait(target, grad);
+      return;
+    }
     const isFree = this.temporary.has(grad) && grad._references === 2 && grad.isContiguous;
     if (isFree) {
       this.temporary.delete(grad);
@@ -138,7 +210,26 @@ class BackwardPass {
   }
 }
 
-const noCaptures: ReadonlyMap<GradNode, AnyTensor> = new Map();
+function applyHooks(hooks: readonly GradientHook[], grad: Tensor): Tensor {
+  return hooks.reduce((g, hook) => {
+    const replaced = hook(g);
+    if (replaced === undefined) return g;
+    if (!isTensor(replaced) || !sameShape(replaced.shape, g.shape)) {
+      throw new GradientError(`registerHook: a hook must return nothing or a tensor of shape ${formatShape(g.shape)}`);
+    }
+    return replaced;
+  }, grad);
+}
+
+/** The gradients of a node's inputs, under its name for {@link detectAnomaly}. */
+function ruleOf(node: GradNode, grad: Tensor): readonly (Tensor | null)[] {
+  const before = enterBackward(node.name);
+  try {
+    return tidy(() => node.vjp(grad));
+  } finally {
+    enterBackward(before);
+  }
+}
 
 /** {@link Tensor.backward}: accumulates into the leaves. */
 export function backward(root: AnyTensor, options: BackwardOptions = {}): void {
@@ -146,7 +237,7 @@ export function backward(root: AnyTensor, options: BackwardOptions = {}): void {
   checkSeed(root, options.gradient);
   withGrad(createGraph, () => {
     tidy(() => {
-      const pass = new BackwardPass(options.retainGraph ?? createGraph, noCaptures, addToLeaf);
+      const pass = new BackwardPass(options.retainGraph ?? createGraph, null, addToLeaf);
       pass.run(root, (options.gradient as Tensor | undefined) ?? (ones(root.shape, { dtype: root.dtype }) as Tensor));
     });
   });
@@ -162,7 +253,13 @@ function addToLeaf(leaf: AnyTensor, grad: Tensor): void {
 }
 
 /** Options of {@link gradients}. */
-export type GradientsOptions = BackwardOptions;
+export interface GradientsOptions extends BackwardOptions {
+  /**
+   * Take the inputs for independent: where one was computed from another, that does not count. Default false: the
+   * whole derivative, as PyTorch's.
+   */
+  partial?: boolean;
+}
 
 /**
  * The gradients of `output` with respect to `inputs`, without touching any tensor's `grad`. An input
@@ -180,20 +277,21 @@ export function gradients(output: AnyTensor, inputs: readonly AnyTensor[], optio
     }
   });
   const createGraph = options.createGraph ?? false;
-  const captures = new Map<GradNode, AnyTensor>();
-  for (const input of inputs) if (input._node !== null) captures.set(input._node, input);
+  const nodes = new Map<GradNode, AnyTensor>();
+  for (const input of inputs) if (input._node !== null) nodes.set(input._node, input);
+  const leaves = new Set(inputs.filter((input) => input._node === null));
+  const goal: Goal = { nodes, leaves, partial: options.partial ?? false };
   return withGrad(createGraph, () =>
     tidy(() => {
       const found = new Map<AnyTensor | GradNode, Tensor>();
-      const wanted = new Set<AnyTensor>(inputs);
       const collect: Deliver = (target, grad) => {
         const key = target._node ?? target;
         const before = found.get(key);
-        if (target._node !== null || wanted.has(target)) {
+        if (target._node !== null || leaves.has(target)) {
           found.set(key, before === undefined ? grad : add(before, grad));
         }
       };
-      const pass = new BackwardPass(options.retainGraph ?? createGraph, captures, collect);
+      const pass = new BackwardPass(options.retainGraph ?? createGraph, goal, collect);
       pass.run(
         output,
         (options.gradient as Tensor | undefined) ?? (ones(output.shape, { dtype: output.dtype }) as Tensor),

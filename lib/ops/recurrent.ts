@@ -1,5 +1,6 @@
 /** Recurrent layers over whole sequences: one direction of one layer. */
 import { gradients } from '../autograd/backward';
+import { variable } from '../autograd/functional';
 import { recordMany } from '../autograd/many';
 import { isGradEnabled, isRecording } from '../autograd/node';
 import { ShapeError } from '../errors';
@@ -114,16 +115,11 @@ function compositeGradients(
   variables: readonly Tensor[],
   grads: readonly Tensor[],
 ): Tensor[] {
-  const leaves = variables.map((v) => {
-    if (v.requiresGrad) return v;
-    const leaf = v.detach();
-    leaf.requiresGrad = true;
-    return leaf;
-  });
+  const leaves = variables.map((v) => variable('recurrent', v));
   const { y, h, c } = composite(kind, withVariables(x, leaves));
   const outputs = c === null ? [y, h] : [y, h, c];
   const total = outputs.map((out, i) => mul(out, grads[i]).sum()).reduce((a, b) => add(a, b));
-  return gradients(total, leaves, { createGraph: true });
+  return gradients(total, leaves, { createGraph: true, partial: true });
 }
 
 function nativeForward(kind: CellKind, x: RecurrentInputs): Tensor[] {
