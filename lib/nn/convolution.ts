@@ -15,7 +15,7 @@ import { zeros } from '../tensor/creation';
 import type { Generator } from '../tensor/generator';
 import { checkInteger, describe, sizeOf, type Shape } from '../tensor/shape';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { uniform, uniformFanIn, type Initialization } from './init';
+import { uniformGlorot, uniformFanIn, type Initialization } from './init';
 import { Module, parameter } from './module';
 
 /** What surrounds the input: zeros, its mirror image, its edge, or its other end. */
@@ -65,10 +65,11 @@ function initialize(
       const fanIn = shape[1] * positions;
       return { weight: uniformFanIn(shape, fanIn, generator), bias: uniformFanIn([biases], fanIn, generator) };
     }
-    case 'keras': {
-      const bound = Math.sqrt(6 / ((kerasFans.in + kerasFans.out) * positions));
-      return { weight: uniform(shape, { low: -bound, high: bound, generator }), bias: zeros([biases]) };
-    }
+    case 'keras':
+      return {
+        weight: uniformGlorot(shape, kerasFans.in * positions, kerasFans.out * positions, generator),
+        bias: zeros([biases]),
+      };
     default:
       throw new RangeError(`${op}: unknown init ${describe(init)}; known are pytorch, keras`);
   }
@@ -121,7 +122,7 @@ abstract class ConvNd extends ConvLayer {
   protected constructor(
     private readonly op: string,
     private readonly axes: number,
-    private readonly convolve: ConvFunction,
+    private readonly compute: ConvFunction,
     inChannels: number,
     outChannels: number,
     kernelSize: PerAxis,
@@ -153,10 +154,10 @@ abstract class ConvNd extends ConvLayer {
   /** @param x float [batch, inChannels, …], or without the batch axis */
   override forward(x: AnyTensor): Tensor {
     if (this.around === null || this.paddingMode === 'zeros') {
-      return this.convolve(x, this.weight, this.bias, this.options);
+      return this.compute(x, this.weight, this.bias, this.options);
     }
     if (x.rank < this.axes + 1) throw new ShapeError(`${this.op}: x has too few axes: ${String(x.rank)}`);
-    return this.convolve(pad(x, this.around, { mode: this.paddingMode }), this.weight, this.bias, this.options);
+    return this.compute(pad(x, this.around, { mode: this.paddingMode }), this.weight, this.bias, this.options);
   }
 }
 
@@ -237,7 +238,7 @@ abstract class ConvTransposeNd extends ConvLayer {
   protected constructor(
     op: string,
     axes: number,
-    private readonly convolve: TransposeFunction,
+    private readonly compute: TransposeFunction,
     inChannels: number,
     outChannels: number,
     kernelSize: PerAxis,
@@ -257,7 +258,7 @@ abstract class ConvTransposeNd extends ConvLayer {
 
   /** @param x float [batch, inChannels, …], or without the batch axis */
   override forward(x: AnyTensor): Tensor {
-    return this.convolve(x, this.weight, this.bias, this.options);
+    return this.compute(x, this.weight, this.bias, this.options);
   }
 }
 

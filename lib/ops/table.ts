@@ -134,7 +134,17 @@ export const Op = {
   sgdStep: 127,
   adamStep: 128,
   rmspropStep: 129,
-  assign: 130,
+  amsgradStep: 130,
+  nadamStep: 131,
+  radamStep: 132,
+  adamaxStep: 133,
+  lambDirection: 134,
+  adagradStep: 135,
+  adadeltaStep: 136,
+  lionStep: 137,
+  rmspropCenteredStep: 138,
+  assignRows: 139,
+  assign: 140,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -278,11 +288,21 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
   gruBackward: { kind: 'recurrent', inputs: 7, outputs: 4, ints: 1, floats: 0, dtypes: ['float32'] },
   rnn: { kind: 'recurrent', inputs: 4, outputs: 3, ints: 2, floats: 0, dtypes: ['float32'] },
   rnnBackward: { kind: 'recurrent', inputs: 7, outputs: 3, ints: 2, floats: 0, dtypes: ['float32'] },
-  sgdStep: { kind: 'inplace', inputs: 3, outputs: 0, ints: 2, floats: 4, dtypes: ['float32'] },
-  adamStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 2, floats: 5, dtypes: ['float32'] },
-  rmspropStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 0, floats: 5, dtypes: ['float32'] },
+  sgdStep: { kind: 'inplace', inputs: 3, outputs: 0, ints: 2, floats: 4, dtypes: ['float32', 'float64'] },
+  adamStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 2, floats: 5, dtypes: ['float32', 'float64'] },
+  rmspropStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 0, floats: 5, dtypes: ['float32', 'float64'] },
+  amsgradStep: { kind: 'inplace', inputs: 5, outputs: 0, ints: 2, floats: 5, dtypes: ['float32', 'float64'] },
+  nadamStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 1, floats: 7, dtypes: ['float32', 'float64'] },
+  radamStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 1, floats: 6, dtypes: ['float32', 'float64'] },
+  adamaxStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 1, floats: 5, dtypes: ['float32', 'float64'] },
+  lambDirection: { kind: 'inplace', inputs: 5, outputs: 0, ints: 1, floats: 5, dtypes: ['float32', 'float64'] },
+  adagradStep: { kind: 'inplace', inputs: 3, outputs: 0, ints: 0, floats: 3, dtypes: ['float32', 'float64'] },
+  adadeltaStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 0, floats: 4, dtypes: ['float32', 'float64'] },
+  lionStep: { kind: 'inplace', inputs: 3, outputs: 0, ints: 0, floats: 4, dtypes: ['float32', 'float64'] },
+  rmspropCenteredStep: { kind: 'inplace', inputs: 5, outputs: 0, ints: 0, floats: 5, dtypes: ['float32', 'float64'] },
+  assignRows: { kind: 'assignRows', inputs: 3, outputs: 0, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
   assign: { kind: 'inplace', inputs: 2, outputs: 0, ints: 0, floats: 0, dtypes: ['float32', 'int32', 'bool', 'float64', 'int64', 'uint8', 'float16', 'bfloat16'] },
 };
 
 /** Of the rows; the addon has its own, and both must agree. */
-export const opTableHash = 2650022084;
+export const opTableHash = 1858073537;

@@ -42,6 +42,7 @@ enum class OpKind : int32_t {
   normalizeBackward,
   recurrent,
   inplace,
+  assignRows,
 };
 
 struct OpInfo {

@@ -24,6 +24,7 @@ void fillKernels(Kernel* kernels) {
   registerCtc(kernels);
   registerRecurrent(kernels);
   registerOptimizers(kernels);
+  registerAdaptiveOptimizers(kernels);
 }
 
 }  // namespace KINDLING_ISA

@@ -57,6 +57,7 @@ void registerNormalization(Kernel* kernels);
 void registerCtc(Kernel* kernels);
 void registerRecurrent(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
+void registerAdaptiveOptimizers(Kernel* kernels);
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling
