@@ -248,7 +248,7 @@ export class RNN extends Recurrent {
   constructor(inputSize: number, hiddenSize: number, options: RNNOptions = {}) {
     const { nonlinearity = 'tanh' } = options;
     if (nonlinearity !== 'tanh' && (nonlinearity as string) !== 'relu') {
-      throw new TypeError(`RNN: unknown nonlinearity ${String(nonlinearity)}; known are tanh, relu`);
+      throw new TypeError(`RNN: unknown nonlinearity ${nonlinearity}; known are tanh, relu`);
     }
     super('RNN', nonlinearity, inputSize, hiddenSize, options);
   }

@@ -195,7 +195,7 @@ test('attention weights: each query shares out 1', () => {
 test('containers', () => {
   const block = nn.residual(nn.linear(3, 3));
   const x = draw(2, 3);
-  const inner = (block.inner as nn.Linear).forward(x);
+  const inner = block.inner.forward(x);
   expect(block.forward(x).toArray()).toEqual(inner.add(x).toArray());
   const list = nn.moduleList([nn.linear(2, 2), nn.relu()]).push(nn.linear(2, 1));
   expect(list.length).toBe(3);
