@@ -83,7 +83,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     if (!isGroup(group)) {
       throw new TypeError(`${this.name}: a group must be an object with params, got ${describe(group)}`);
     }
-    const given = Object.fromEntries(Object.entries(group).filter(([, value]) => value !== undefined));
+    const given = Object.fromEntries(Object.entries(group).filter(([, value]) => (value as unknown) !== undefined));
     const complete = { ...this.defaults, ...given, params: [...group.params] } as unknown as Group<S>;
     checkNumber(this.name, 'lr', complete.lr, 0);
     this.check(complete);
