@@ -1,7 +1,7 @@
 /** Ten steps of every optimizer and fifty of every schedule, beside PyTorch's. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { optim, tensor, tidy, type Tensor } from '../../lib';
+import { optim, tensor, tidy, type DType, type Tensor } from '../../lib';
 import { fingerprintOf } from '../ops/fixture';
 import { spread } from '../ops/reference';
 import { lossAt, optimizers, schedules } from './trajectories';
@@ -24,19 +24,19 @@ function valuesOf<T>(all: Readonly<Record<string, Made<T> | undefined>>, name: s
   return entry.values;
 }
 
-const leaf = (shape: readonly number[], low: number, high: number): Tensor =>
-  tensor(Float32Array.from(spread(shape, low, high).data), { shape, requiresGrad: true });
+const leaf = (shape: readonly number[], low: number, high: number, dtype: DType = 'float32'): Tensor =>
+  tensor(Float64Array.from(spread(shape, low, high).data), { shape, dtype, requiresGrad: true }) as Tensor;
 
 /** A smooth loss with a minimum that is not at 0. */
 function loss(a: Tensor, b: Tensor): Tensor {
-  const x = tensor(Float32Array.from(spread([5, 4], -1, 2).data), { shape: [5, 4] });
+  const x = tensor(Float64Array.from(spread([5, 4], -1, 2).data), { shape: [5, 4], dtype: a.dtype }) as Tensor;
   return x.matmul(a).add(b).tanh().sub(0.3).square().mean().add(b.square().mean().mul(0.1));
 }
 
 const trajectories = load<number[][]>('optimizers');
-test.each(Object.entries(optimizers))('%s', (name, { torch, make }) => {
+test.each(Object.entries(optimizers))('%s', (name, { torch, make, dtype }) => {
   const wanted = valuesOf(trajectories, name, torch);
-  const [a, b] = [leaf([4, 3], -1, 1), leaf([3], 0, 1)];
+  const [a, b] = [leaf([4, 3], -1, 1, dtype), leaf([3], 0, 1, dtype)];
   const optimizer = make([a, b]);
   const closure = (): Tensor => {
     optimizer.zeroGrad();

@@ -8,6 +8,8 @@ export interface OptimizerRow {
    */
   torch: string;
   make: (ps: readonly Tensor[]) => optim.Optimizer | optim.LBFGS;
+  /** float64 where the method magnifies the rounding of float32: LBFGS divides by differences of gradients. */
+  dtype?: 'float64';
 }
 
 // Each with its own type of settings; the test calls only step().
@@ -72,10 +74,13 @@ export const optimizers: Readonly<Record<string, OptimizerRow>> = {
     (ps) => new optim.Lion(ps, { lr: 0.03, weightDecay: 0.1 }),
   ),
   LAMB: row('Lamb(ps, lr=0.1, weight_decay=0.1)', (ps) => new optim.LAMB(ps, { lr: 0.1, weightDecay: 0.1 })),
-  LBFGS: row(
-    'torch.optim.LBFGS(ps, lr=0.1, max_iter=4, history_size=3)',
-    (ps) => new optim.LBFGS(ps, { lr: 0.1, maxIterations: 4, historySize: 3 }),
-  ),
+  LBFGS: {
+    ...row(
+      'torch.optim.LBFGS(ps, lr=0.1, max_iter=4, history_size=3)',
+      (ps) => new optim.LBFGS(ps, { lr: 0.1, maxIterations: 4, historySize: 3 }),
+    ),
+    dtype: 'float64',
+  },
 };
 
 export interface ScheduleRow {
