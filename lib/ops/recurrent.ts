@@ -126,16 +126,18 @@ function compositeGradients(
   return gradients(total, leaves, { createGraph: true });
 }
 
-function nativeForward(kind: CellKind, x: RecurrentInputs): Tensor[] {
+/** With `keeps`, also what the way back needs. */
+function nativeForward(kind: CellKind, x: RecurrentInputs, keeps: boolean): Tensor[] {
   const y = [x.projections.shape[0], ...x.h0.shape];
   const [steps, n, hidden] = y;
-  const saved = [steps, n, (kind === 'lstm' || kind === 'gru' ? 4 : 1) * hidden];
+  const kept = keeps ? steps : 0;
+  const saved = [kept, n, (kind === 'lstm' || kind === 'gru' ? 4 : 1) * hidden];
   const f32 = (shape: Shape) => [shape, 'float32'] as const;
   const inputs: AnyTensor[] = [x.projections, x.weight, x.lengths, x.h0];
   const reverse = Number(x.reverse);
   switch (kind) {
     case 'lstm': {
-      const outputs = [f32(y), f32(x.h0.shape), f32(saved), f32(x.h0.shape), f32(y)];
+      const outputs = [f32(y), f32(x.h0.shape), f32(saved), f32(x.h0.shape), f32([kept, n, hidden])];
       return runMany('lstm', [...inputs, x.c0 as Tensor], outputs, [reverse]) as Tensor[];
     }
     case 'gru':
@@ -193,11 +195,12 @@ export function recurrentLayer(kind: CellKind, x: RecurrentInputs): RecurrentOut
   });
   if ((x.projections.dtype as DType) === 'float64' || x.projections.shape[0] === 0) return composite(kind, x);
   const complete = kind === 'gru' && x.hiddenBias === null ? { ...x, hiddenBias: full([x.h0.shape[1]], 0) } : x;
-  const outputs = nativeForward(kind, complete);
-  const [y, h, gates, c, cells] = outputs as (Tensor | undefined)[];
   const variables = variablesOf(complete);
+  const records = variables.some((v) => isRecording(v));
+  const outputs = nativeForward(kind, complete, records);
+  const [y, h, gates, c, cells] = outputs as (Tensor | undefined)[];
   const results = [y, h, ...(kind === 'lstm' ? [c] : [])] as Tensor[];
-  if (variables.some((v) => isRecording(v))) {
+  if (records) {
     const [projections, h0, weight, last] = variables;
     const saved = [projections, h0, weight, x.lengths, y, gates, last, cells].map((v) => v ?? h0) as AnyTensor[];
     recordMany(kind, results, variables, saved, (grads, node) => {
