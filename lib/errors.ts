@@ -18,6 +18,11 @@ export class OutOfMemoryError extends Error {
   override readonly name: string = 'OutOfMemoryError';
 }
 
+/** {@link detectAnomaly} found a NaN. */
+export class AnomalyError extends Error {
+  override readonly name: string = 'AnomalyError';
+}
+
 /** Gradients were asked for where there are none. */
 export class GradientError extends Error {
   override readonly name: string = 'GradientError';

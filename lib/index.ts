@@ -30,6 +30,10 @@ export { expand, flatten, permute, reshape, slice, squeeze, transpose, unsqueeze
 export { noGrad } from './autograd/node';
 export { gradients, type GradientsOptions } from './autograd/backward';
 export { grad, valueAndGrad } from './autograd/functional';
+export { hessian, jacobian, jvp, vjp, type TensorFunction } from './autograd/derivatives';
+export { checkpoint, customFunction, type CustomFunction, type FunctionContext } from './autograd/custom';
+export { detectAnomaly } from './autograd/anomaly';
+export { assign } from './ops/update';
 export { checkGradients, checkSecondOrder, type GradcheckOptions } from './autograd/gradcheck';
 export * as linalg from './ops/linalg';
 export * as fft from './ops/fft';

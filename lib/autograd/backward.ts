@@ -4,7 +4,9 @@ import { add } from '../ops/elementwise';
 import { ones, zeros } from '../tensor/creation';
 import { keep, tidy } from '../tensor/scope';
 import { formatShape, sameShape } from '../tensor/shape';
-import { tensorHooks, type AnyTensor, type BackwardOptions, type Tensor } from '../tensor/tensor';
+import { isTensor, tensorHooks } from '../tensor/tensor';
+import type { AnyTensor, BackwardOptions, GradientHook, Tensor } from '../tensor/tensor';
+import { enterBackward } from './anomaly';
 import { GradNode, withGrad } from './node';
 
 /** Receives a finished gradient, or a part of a leaf's, which is the receiver's to own. */
@@ -56,6 +58,7 @@ function checkSeed(root: AnyTensor, seed: AnyTensor | undefined): void {
 class BackwardPass {
   /** Made by this pass, so that nobody else holds them. */
   private readonly temporary = new Set<Tensor>();
+  private readonly waiting = new Map<AnyTensor, Tensor>();
 
   constructor(
     private readonly retainGraph: boolean,
@@ -67,6 +70,7 @@ class BackwardPass {
     if (root._node === null) {
       seed._retain();
       this.give(root, seed);
+      this.deliverWaiting();
       return;
     }
     const nodes = order(root._node);
@@ -76,6 +80,7 @@ class BackwardPass {
     root._node.pending = seed;
     try {
       for (const node of nodes) this.visit(node);
+      this.deliverWaiting();
     } finally {
       for (const node of nodes) {
         node.pending?._release();
@@ -85,9 +90,9 @@ class BackwardPass {
   }
 
   private visit(node: GradNode): void {
-    const grad = node.pending;
-    if (grad === null) return;
-    const parts = tidy(() => node.vjp(grad));
+    if (node.pending === null) return;
+    const grad = node.hooks === null ? node.pending : this.hooked(node.hooks, node.pending);
+    const parts = ruleOf(node, grad);
     // Each place gets its reference before any of them can give one back.
     for (const part of parts) {
       if (part === null) continue;
@@ -118,8 +123,32 @@ class BackwardPass {
     }
   }
 
+  /** A gradient after its hooks; the one it replaces is given up. */
+  private hooked(hooks: readonly GradientHook[], grad: Tensor): Tensor {
+    const after = applyHooks(hooks, grad);
+    if (after === grad) return grad;
+    after._retain();
+    this.drop(grad);
+    return after;
+  }
+
+  /** A leaf's gradient waits for all its parts where hooks are to see it. */
+  private wait(leaf: AnyTensor, grad: Tensor): void {
+    const before = this.waiting.get(leaf);
+    this.waiting.set(leaf, before === undefined ? grad : add(before, grad));
+  }
+
+  private deliverWaiting(): void {
+    for (const [leaf, grad] of this.waiting) this.deliver(leaf, clone(applyHooks(leaf._hooks ?? [], grad)));
+    this.waiting.clear();
+  }
+
   /** Hands a gradient over, copied where something else still holds it. */
   private give(target: AnyTensor, grad: Tensor): void {
+    if (target._node === null && target._hooks !== null && target._hooks.length > 0) {
+      this.wait(target, grad);
+      return;
+    }
     const isFree = this.temporary.has(grad) && grad._references === 2 && grad.isContiguous;
     if (isFree) {
       this.temporary.delete(grad);
@@ -135,6 +164,27 @@ class BackwardPass {
   private drop(grad: Tensor): void {
     grad._release();
     if (grad._references === 1 && this.temporary.delete(grad)) grad.dispose();
+  }
+}
+
+function applyHooks(hooks: readonly GradientHook[], grad: Tensor): Tensor {
+  return hooks.reduce((g, hook) => {
+    const replaced = hook(g);
+    if (replaced === undefined) return g;
+    if (!isTensor(replaced) || !sameShape(replaced.shape, g.shape)) {
+      throw new GradientError(`registerHook: a hook must return nothing or a tensor of shape ${formatShape(g.shape)}`);
+    }
+    return replaced;
+  }, grad);
+}
+
+/** The gradients of a node's inputs, under its name for {@link detectAnomaly}. */
+function ruleOf(node: GradNode, grad: Tensor): readonly (Tensor | null)[] {
+  const before = enterBackward(node.name);
+  try {
+    return tidy(() => node.vjp(grad));
+  } finally {
+    enterBackward(before);
   }
 }
 

@@ -1,7 +1,7 @@
 import { types } from 'node:util';
 import { GradientError } from '../errors';
 import { currentScope } from '../tensor/scope';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
+import type { AnyTensor, GradientHook, Tensor } from '../tensor/tensor';
 
 /**
  * A gradient rule: from the gradient of the output to the gradients of the inputs, by ordinary
@@ -12,6 +12,12 @@ export type Vjp = (grad: Tensor, node: GradNode) => readonly (Tensor | null)[];
 
 /** Where an input's gradient goes: on to the operation that made it, or to a leaf. */
 export type Edge = GradNode | AnyTensor | null;
+
+const none: readonly number[] = [];
+
+function versionOf(tensor: AnyTensor): number {
+  return (tensor._base ?? tensor)._version;
+}
 
 let gradEnabled = true;
 let nextSequence = 1;
@@ -26,7 +32,11 @@ export class GradNode {
   pending: Tensor | null = null;
   /** The backward pass that visited this node last. */
   visited = 0;
+  /** See {@link Tensor.registerHook}. */
+  hooks: GradientHook[] | null = null;
   private kept: AnyTensor[] | null;
+  /** The versions of what was saved, when it was saved. */
+  private readonly versions: readonly number[];
 
   constructor(
     readonly name: string,
@@ -44,6 +54,7 @@ export class GradNode {
     this.needs = needs;
     for (const tensor of saved) tensor._retain();
     this.kept = saved as AnyTensor[];
+    this.versions = saved.length === 0 ? none : saved.map(versionOf);
     currentScope()?.addNode(this);
   }
 
@@ -60,7 +71,17 @@ export class GradNode {
           'pass { retainGraph: true } to go through it again',
       );
     }
+    for (let i = 0; i < this.kept.length; i++) {
+      if (versionOf(this.kept[i]) !== this.versions[i]) this.changed(this.kept[i]);
+    }
     return this.kept;
+  }
+
+  private changed(tensor: AnyTensor): never {
+    throw new GradientError(
+      `backward: a tensor of shape [${tensor.shape.join(',')}] that ${this.name} saved was changed in place since; ` +
+        'change it after backward(), or give the operation a clone()',
+    );
   }
 
   vjp(grad: Tensor): readonly (Tensor | null)[] {

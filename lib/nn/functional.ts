@@ -13,3 +13,41 @@ export { embedding, type EmbeddingFunctionOptions } from '../ops/embedding';
 export { bilinear } from '../ops/bilinear';
 export { logSoftmax, softmax } from '../ops/softmax';
 export * from '../ops/losses';
+export {
+  conv1d,
+  conv2d,
+  conv3d,
+  convTranspose1d,
+  convTranspose2d,
+  type ConvOptions,
+  type ConvTransposeOptions,
+} from '../ops/convolution';
+export {
+  adaptiveAvgPool1d,
+  adaptiveAvgPool2d,
+  adaptiveAvgPool3d,
+  adaptiveMaxPool1d,
+  adaptiveMaxPool2d,
+  avgPool1d,
+  avgPool2d,
+  avgPool3d,
+  lpPool1d,
+  lpPool2d,
+  maxPool1d,
+  maxPool2d,
+  maxPool3d,
+  type AdaptiveMaxPoolOptions,
+  type AdaptiveSize,
+  type AvgPoolOptions,
+  type LpPoolOptions,
+  type MaxPoolOptions,
+  type Pooled,
+} from '../ops/pooling';
+export {
+  interpolate,
+  pixelShuffle,
+  pixelUnshuffle,
+  type InterpolateMode,
+  type InterpolateOptions,
+} from '../ops/resample';
+export type { PerAxis } from '../ops/spatial';

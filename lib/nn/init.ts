@@ -75,10 +75,15 @@ export function truncatedNormal(shape: Shape, options: InitOptions & { mean?: nu
   return clamp(values, { min: -2, max: 2 }).mul(std).add(mean);
 }
 
+/** @internal {@link xavierUniform} for fans that the shape does not tell. */
+export function uniformGlorot(shape: Shape, fanIn: number, fanOut: number, generator?: Generator, factor = 1): Tensor {
+  return symmetric(shape, fanIn + fanOut > 0 ? factor * Math.sqrt(6 / (fanIn + fanOut)) : 0, { generator });
+}
+
 /** Xavier's uniform in ±gain·√(6 / (fanIn + fanOut)) (Glorot and Bengio, 2010). Keras: GlorotUniform. */
 export function xavierUniform(shape: Shape, options: InitOptions & { gain?: number } = {}): Tensor {
   const { fanIn, fanOut } = fans(shape);
-  return symmetric(shape, fanIn + fanOut > 0 ? (options.gain ?? 1) * Math.sqrt(6 / (fanIn + fanOut)) : 0, options);
+  return uniformGlorot(shape, fanIn, fanOut, options.generator, options.gain);
 }
 
 /** Xavier's normal with deviation gain·√(2 / (fanIn + fanOut)). Keras's GlorotNormal is truncated. */

@@ -1,7 +1,8 @@
 /** Reductions over one, several or all axes. */
-import { isRecording, record } from '../autograd/node';
+import { setNaNTest } from '../autograd/anomaly';
+import { isRecording, noGrad, record } from '../autograd/node';
 import { DTypeError, ShapeError } from '../errors';
-import { isHalf, type DType, type FloatOf } from '../tensor/dtype';
+import { isFloat, isHalf, type DType, type FloatOf } from '../tensor/dtype';
 import { axesMask, checkAxis, formatShape, reducedShape, sameShape, type Shape } from '../tensor/shape';
 import { defineMethods } from '../tensor/methods';
 import type { Tensor } from '../tensor/tensor';
@@ -222,3 +223,6 @@ declare module '../tensor/tensor' {
   }
 }
 defineMethods({ sum, prod, any, all, mean, max, min, argmax, argmin });
+
+// NaN survives a maximum.
+setNaNTest((x) => isFloat(x.dtype) && x.size > 0 && Number.isNaN(noGrad(() => max(x.detach()).item())));

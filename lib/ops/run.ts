@@ -1,4 +1,5 @@
 /** How an operation reaches native code: numbers into the shared array, one call, one new tensor. */
+import { checkResult, isAnomalyDetected } from '../autograd/anomaly';
 import { DisposedError } from '../errors';
 import { native, nativeError, scratch, Scratch } from '../native';
 import { dtypeCode, type DType } from '../tensor/dtype';
@@ -38,6 +39,7 @@ export function finish<T extends AnyTensor>(op: string, tensor: T, handle: numbe
   if (handle === 0) throw nativeError(op);
   tensor._handle = handle;
   currentScope()?.add(tensor);
+  if (isAnomalyDetected()) checkResult(op, tensor);
   return tensor;
 }
 
@@ -92,4 +94,10 @@ export function runInPlace(
 ): void {
   writeCall(op, inputs, ints, floats);
   if (native.run() === 0) throw nativeError(op);
+  changed(inputs[0]);
+}
+
+/** Notes that a tensor's elements were changed, for all views of its memory. */
+export function changed(target: AnyTensor): void {
+  (target._base ?? target)._version++;
 }

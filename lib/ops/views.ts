@@ -48,6 +48,7 @@ function makeView<D extends DType>(
   scratch[Scratch.offset] = offset;
   const rowMajor = strides === undefined || isRowMajor(shape, strides);
   const tensor = new Tensor(shape, base.dtype, rowMajor ? undefined : strides);
+  tensor._base = base._base ?? base;
   return finish(op, tensor, native.view(owner(tensor)));
 }
 

@@ -1,45 +1,155 @@
-import { adamStep, type AdamSettings } from '../ops/update';
+import { adamaxStep, adamStep, amsgradStep, lambStep, nadamStep, radamStep, type AdamSettings } from '../ops/update';
 import { checkNumber } from '../tensor/shape';
 import type { Tensor } from '../tensor/tensor';
-import { Optimizer } from './optimizer';
+import { Optimizer, type GroupSettings, type Parameters } from './optimizer';
 
-/** Options of {@link Adam} and {@link AdamW}. */
-export interface AdamOptions {
-  /** Default 0.001. */
-  lr?: number;
+/** Settings of Adam and its relatives. */
+export interface MomentSettings extends GroupSettings {
   /** Decay of the two moment estimates, each in [0, 1). Default [0.9, 0.999]. */
-  betas?: readonly [number, number];
+  betas: readonly [number, number];
   /** Added to the denominator. Default 1e-8, as in PyTorch; Keras has 1e-7. */
-  eps?: number;
-  /** Default 0 for Adam (added to the gradient), 0.01 for AdamW (applied to the weights). */
-  weightDecay?: number;
+  eps: number;
+  /** Default 0 (added to the gradient); AdamW: 0.01 (applied to the weights). */
+  weightDecay: number;
 }
 
-/** Adam (Kingma and Ba, 2015), by PyTorch's formulas. */
-export class Adam extends Optimizer {
-  private readonly settings: AdamSettings;
+/** Settings of {@link Adam} and {@link AdamW}. */
+export interface AdamGroup extends MomentSettings {
+  /** Divide by the largest second moment so far (Reddi et al., 2018). Default false. */
+  amsgrad: boolean;
+}
 
-  constructor(parameters: Iterable<Tensor>, options: AdamOptions = {}, decoupled = false) {
-    const name = decoupled ? 'AdamW' : 'Adam';
-    const { lr = 1e-3, betas = [0.9, 0.999], eps = 1e-8, weightDecay = decoupled ? 0.01 : 0 } = options;
+/** Options of {@link Adam} and {@link AdamW}; `lr` defaults to 0.001. */
+export type AdamOptions = Partial<AdamGroup>;
+/** Options of {@link AdaMax}, {@link RAdam} and {@link LAMB}. */
+export type MomentOptions = Partial<MomentSettings>;
+
+const defaults: MomentSettings = { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0 };
+
+function settingsOf(s: MomentSettings, decoupled = false): AdamSettings {
+  const [beta1, beta2] = s.betas;
+  return { lr: s.lr, beta1, beta2, eps: s.eps, weightDecay: s.weightDecay, decoupled };
+}
+
+/** What Adam's relatives share: two moments for each parameter. */
+abstract class MomentOptimizer<S extends MomentSettings> extends Optimizer<S> {
+  protected override check({ betas, eps, weightDecay }: S): void {
+    const { name } = this;
     const below1 = 1 - Number.EPSILON / 2;
     checkNumber(name, 'betas[0]', betas[0], 0, below1);
     checkNumber(name, 'betas[1]', betas[1], 0, below1);
     checkNumber(name, 'eps', eps, 0);
     checkNumber(name, 'weightDecay', weightDecay, 0);
-    super(name, parameters, lr, 2);
-    this.settings = { lr, beta1: betas[0], beta2: betas[1], eps, weightDecay, decoupled };
   }
 
-  protected override update(parameter: Tensor, grad: Tensor, state: readonly Tensor[], step: number): void {
-    this.settings.lr = this.lr;
-    adamStep(parameter, grad, state[0], state[1], step, this.settings);
+  protected override initialState(parameter: Tensor, _settings: S): Tensor[] {
+    return this.blanks(parameter, 2);
+  }
+}
+
+/** Adam (Kingma and Ba, 2015), by PyTorch's formulas. */
+export class Adam extends MomentOptimizer<AdamGroup> {
+  constructor(
+    parameters: Parameters<AdamGroup>,
+    options: AdamOptions = {},
+    private readonly decoupled = false,
+  ) {
+    super(decoupled ? 'AdamW' : 'Adam', parameters, {
+      ...defaults,
+      weightDecay: decoupled ? 0.01 : 0,
+      amsgrad: false,
+      ...options,
+    });
+  }
+
+  protected override initialState(parameter: Tensor, { amsgrad }: AdamGroup): Tensor[] {
+    return this.blanks(parameter, amsgrad ? 3 : 2);
+  }
+
+  protected override update(p: Tensor, grad: Tensor, state: readonly Tensor[], step: number, s: AdamGroup): void {
+    const settings = settingsOf(s, this.decoupled);
+    if (s.amsgrad) amsgradStep(p, grad, state[0], state[1], state[2], step, settings);
+    else adamStep(p, grad, state[0], state[1], step, settings);
   }
 }
 
 /** Adam with decoupled weight decay (Loshchilov and Hutter, 2019). */
 export class AdamW extends Adam {
-  constructor(parameters: Iterable<Tensor>, options: AdamOptions = {}) {
+  constructor(parameters: Parameters<AdamGroup>, options: AdamOptions = {}) {
     super(parameters, options, true);
   }
 }
+
+/** Settings of {@link NAdam}. */
+export interface NAdamSettings extends MomentSettings {
+  /** Of the momentum's schedule. Default 0.004. */
+  momentumDecay: number;
+}
+
+/** Adam with Nesterov's momentum (Dozat, 2016). `lr` defaults to 0.002. */
+export class NAdam extends MomentOptimizer<NAdamSettings> {
+  constructor(parameters: Parameters<NAdamSettings>, options: Partial<NAdamSettings> = {}) {
+    super('NAdam', parameters, { ...defaults, lr: 2e-3, momentumDecay: 4e-3, ...options });
+  }
+
+  protected override update(p: Tensor, grad: Tensor, state: readonly Tensor[], step: number, s: NAdamSettings): void {
+    const momentum = (t: number): number => s.betas[0] * (1 - 0.5 * 0.96 ** (t * s.momentumDecay));
+    // The product is a function of the step alone, so that a resumed run need not have saved it.
+    let product = 1;
+    for (let t = 1; t <= step; t++) product *= momentum(t);
+    const [now, next] = [momentum(step), momentum(step + 1)];
+    const ofGrad = (s.lr * (1 - now)) / (1 - product);
+    const ofMoment = (s.lr * next) / (1 - product * next);
+    nadamStep(p, grad, state[0], state[1], step, settingsOf(s), ofGrad, ofMoment);
+  }
+}
+
+/** Adam whose first steps are rectified (Liu et al., 2020). */
+export class RAdam extends MomentOptimizer<MomentSettings> {
+  constructor(parameters: Parameters<MomentSettings>, options: MomentOptions = {}) {
+    super('RAdam', parameters, { ...defaults, ...options });
+  }
+
+  protected override update(p: Tensor, grad: Tensor, state: readonly Tensor[], step: number, s: MomentSettings): void {
+    const [, beta2] = s.betas;
+    const limit = 2 / (1 - beta2) - 1;
+    const power = beta2 ** step;
+    const length = limit - (2 * step * power) / (1 - power);
+    const rectification =
+      length > 5 ? Math.sqrt(((length - 4) * (length - 2) * limit) / ((limit - 4) * (limit - 2) * length)) : 0;
+    radamStep(p, grad, state[0], state[1], step, settingsOf(s), rectification);
+  }
+}
+
+/** Adam by the infinity norm (Kingma and Ba, 2015). `lr` defaults to 0.002. */
+export class AdaMax extends MomentOptimizer<MomentSettings> {
+  constructor(parameters: Parameters<MomentSettings>, options: MomentOptions = {}) {
+    super('AdaMax', parameters, { ...defaults, lr: 2e-3, ...options });
+  }
+
+  protected override update(p: Tensor, grad: Tensor, state: readonly Tensor[], step: number, s: MomentSettings): void {
+    adamaxStep(p, grad, state[0], state[1], step, settingsOf(s));
+  }
+}
+
+/** Layer-wise adaptive Adam for large batches (You et al., 2020). `eps` defaults to 1e-6. */
+export class LAMB extends MomentOptimizer<MomentSettings> {
+  constructor(parameters: Parameters<MomentSettings>, options: MomentOptions = {}) {
+    super('LAMB', parameters, { ...defaults, eps: 1e-6, ...options });
+  }
+
+  protected override initialState(parameter: Tensor): Tensor[] {
+    // Two moments and the direction, which is scratch that need not be allocated again at each step.
+    return this.blanks(parameter, 3);
+  }
+
+  protected override update(p: Tensor, grad: Tensor, state: readonly Tensor[], step: number, s: MomentSettings): void {
+    lambStep(p, grad, state[0], state[1], state[2], step, settingsOf(s));
+  }
+}
+
+/** {@link Adam} */
+export const adam = (parameters: Parameters<AdamGroup>, options?: AdamOptions): Adam => new Adam(parameters, options);
+/** {@link AdamW} */
+export const adamw = (parameters: Parameters<AdamGroup>, options?: AdamOptions): AdamW =>
+  new AdamW(parameters, options);

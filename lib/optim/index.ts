@@ -1,4 +1,9 @@
-export { Adam, AdamW, type AdamOptions } from './adam';
+export * from './adam';
+export * from './adaptive';
+export * from './average';
+export * from './clip';
+export * from './lbfgs';
 export { Optimizer } from './optimizer';
-export { RMSprop, type RMSpropOptions } from './rmsprop';
-export { SGD, type SGDOptions } from './sgd';
+export type { Group, GroupSettings, OptimizerState, ParameterGroup, Parameters } from './optimizer';
+export * from './schedules';
+export * from './sgd';

@@ -1,40 +1,50 @@
-import { sgdStep, type SgdSettings } from '../ops/update';
+import { sgdStep } from '../ops/update';
 import { checkNumber } from '../tensor/shape';
 import type { Tensor } from '../tensor/tensor';
-import { Optimizer } from './optimizer';
+import { Optimizer, type GroupSettings, type Parameters } from './optimizer';
 
-/** Options of {@link SGD}. */
-export interface SGDOptions {
-  /** Default 0.001, as in PyTorch. */
-  lr?: number;
+/** Settings of {@link SGD}. */
+export interface SGDSettings extends GroupSettings {
   /** Default 0: plain gradient descent. */
-  momentum?: number;
+  momentum: number;
   /** How much of the gradient the velocity leaves out. Default 0. */
-  dampening?: number;
+  dampening: number;
   /** L2 penalty, added to the gradient. Default 0. */
-  weightDecay?: number;
+  weightDecay: number;
   /** Look ahead along the velocity (Nesterov). Needs a momentum and no dampening. Default false. */
-  nesterov?: boolean;
+  nesterov: boolean;
 }
 
-/** Stochastic gradient descent with momentum, by PyTorch's formulas (Sutskever et al., 2013). */
-export class SGD extends Optimizer {
-  private readonly settings: SgdSettings;
+/** Options of {@link SGD}; `lr` defaults to 0.001, as in PyTorch. */
+export type SGDOptions = Partial<SGDSettings>;
 
-  constructor(parameters: Iterable<Tensor>, options: SGDOptions = {}) {
-    const { lr = 1e-3, momentum = 0, dampening = 0, weightDecay = 0, nesterov = false } = options;
+const defaults: SGDSettings = { lr: 1e-3, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false };
+
+/** Stochastic gradient descent with momentum, by PyTorch's formulas (Sutskever et al., 2013). */
+export class SGD extends Optimizer<SGDSettings> {
+  constructor(parameters: Parameters<SGDSettings>, options: SGDOptions = {}) {
+    super('SGD', parameters, { ...defaults, ...options });
+  }
+
+  protected override check({ momentum, dampening, weightDecay, nesterov }: SGDSettings): void {
     checkNumber('SGD', 'momentum', momentum, 0);
     checkNumber('SGD', 'dampening', dampening);
     checkNumber('SGD', 'weightDecay', weightDecay, 0);
     if (nesterov && (momentum === 0 || dampening !== 0)) {
       throw new RangeError('SGD: nesterov needs a momentum and no dampening');
     }
-    super('SGD', parameters, lr, momentum === 0 ? 0 : 1);
-    this.settings = { lr, momentum, dampening, weightDecay, nesterov };
   }
 
-  protected override update(parameter: Tensor, grad: Tensor, state: readonly Tensor[], step: number): void {
-    this.settings.lr = this.lr;
-    sgdStep(parameter, grad, state[0] ?? grad, step === 1, this.settings);
+  protected override initialState(parameter: Tensor, { momentum }: SGDSettings): Tensor[] {
+    return this.blanks(parameter, momentum === 0 ? 0 : 1);
+  }
+
+  protected override update(p: Tensor, grad: Tensor, state: readonly Tensor[], step: number, s: SGDSettings): void {
+    // A momentum that was set after the first step finds no velocity: it starts there.
+    const velocity = (state as readonly (Tensor | undefined)[])[0];
+    sgdStep(p, grad, velocity ?? grad, step === 1, velocity === undefined ? { ...s, momentum: 0 } : s);
   }
 }
+
+/** {@link SGD} */
+export const sgd = (parameters: Parameters<SGDSettings>, options?: SGDOptions): SGD => new SGD(parameters, options);

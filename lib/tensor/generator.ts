@@ -21,6 +21,15 @@ export class Generator {
     return [this.seedLow, this.seedHigh, low, high];
   }
 
+  /** A generator that will give the numbers that this one gives next. */
+  snapshot(): Generator {
+    const copy = new Generator(0);
+    copy.seedLow = this.seedLow;
+    copy.seedHigh = this.seedHigh;
+    copy.offset = this.offset;
+    return copy;
+  }
+
   /** A fresh seed for another generator, in [0, 2^32): the sequence stays reproducible. */
   fork(): number {
     const [a, b, c] = this.take(4);
@@ -42,6 +51,22 @@ let shared = new Generator(Math.floor(Math.random() * 2 ** 32));
 /** The generator that random tensors, initializers and shuffling use unless told otherwise. */
 export function defaultGenerator(): Generator {
   return shared;
+}
+
+/** @internal {@link defaultGenerator}, for those who restore it. */
+export function currentGenerator(): Generator {
+  return shared;
+}
+
+/** @internal Runs `fn` with another default generator. */
+export function withGenerator<T>(generator: Generator, fn: () => T): T {
+  const before = shared;
+  shared = generator;
+  try {
+    return fn();
+  } finally {
+    shared = before;
+  }
 }
 
 /** Seeds the default generator. Without a call, each process draws a seed of its own. */

@@ -32,6 +32,9 @@ export interface SparseGrad {
   readonly values: Tensor;
 }
 
+/** Sees a gradient on its way; what it returns, if anything, takes the gradient's place. */
+export type GradientHook = (grad: Tensor) => Tensor | undefined;
+
 export interface BackwardOptions {
   /** The gradient of the final result with respect to this tensor; default 1, for scalars only. */
   gradient?: AnyTensor;
@@ -69,6 +72,12 @@ export class Tensor<D extends DType = 'float32'> {
   _disposed = false;
   /** @internal Survives every scope. */
   _kept = false;
+  /** @internal How often the elements were changed in place; a view's count is its base's. */
+  _version = 0;
+  /** @internal Of a view the tensor whose memory it shows. */
+  _base: AnyTensor | null = null;
+  /** @internal Of a leaf; other tensors' hooks are on their node. */
+  _hooks: GradientHook[] | null = null;
   /** @internal Found by Module as a parameter. */
   _isParameter = false;
   /** @internal Found by Module as a buffer. */
@@ -191,6 +200,23 @@ export class Tensor<D extends DType = 'float32'> {
   backward(options: BackwardOptions = {}): void {
     this._check('backward');
     tensorHooks.backward(this, options);
+  }
+
+  /**
+   * Calls `hook` with this tensor's gradient in each backward pass, once all its parts have come together.
+   * @returns a function that removes the hook
+   * @throws GradientError if this tensor requires no gradient.
+   */
+  registerHook(hook: GradientHook): () => void {
+    this._check('registerHook');
+    if (!this._requiresGrad) throw new GradientError('registerHook: this tensor does not require a gradient');
+    if (typeof hook !== 'function') throw new TypeError('registerHook: needs a function');
+    const hooks = this._node === null ? (this._hooks ??= []) : (this._node.hooks ??= []);
+    hooks.push(hook);
+    return () => {
+      const at = hooks.indexOf(hook);
+      if (at >= 0) hooks.splice(at, 1);
+    };
   }
 
   /** The same elements, without history: gradients do not flow through. A view, not a copy. */

@@ -2,12 +2,27 @@ import { metricByName, type Metric, type MetricName } from '../metrics';
 import { Sequential } from '../nn/containers';
 import { Softmax } from '../nn/layers';
 import type { Module } from '../nn/module';
-import { Adam, AdamW, Optimizer, RMSprop, SGD } from '../optim';
+import * as optim from '../optim';
+import { Optimizer } from '../optim';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { resolveLoss, type LossFunction, type LossName } from './losses';
 
 /** Optimizers by Keras's names, with the defaults of the classes: {@link Adam}, {@link SGD} and so on. */
-export type OptimizerName = 'adam' | 'adamw' | 'sgd' | 'rmsprop';
+export type OptimizerName = keyof typeof byName;
+
+const byName = {
+  adam: optim.Adam,
+  adamw: optim.AdamW,
+  sgd: optim.SGD,
+  rmsprop: optim.RMSprop,
+  nadam: optim.NAdam,
+  radam: optim.RAdam,
+  adamax: optim.AdaMax,
+  adagrad: optim.Adagrad,
+  adadelta: optim.Adadelta,
+  lion: optim.Lion,
+  lamb: optim.LAMB,
+} as const;
 
 /** Options of `compile`. */
 export interface CompileOptions {
@@ -34,20 +49,17 @@ export interface Compiled {
 }
 
 function resolveOptimizer(given: CompileOptions['optimizer'], parameters: Tensor[]): Optimizer {
-  if (given instanceof Optimizer) return given;
+  if (isOptimizer(given)) return given;
   if (typeof given === 'function') return given(parameters);
-  switch (given) {
-    case 'adam':
-      return new Adam(parameters);
-    case 'adamw':
-      return new AdamW(parameters);
-    case 'sgd':
-      return new SGD(parameters);
-    case 'rmsprop':
-      return new RMSprop(parameters);
-    default:
-      throw new RangeError(`compile: unknown optimizer ${JSON.stringify(given)}; known are adam, adamw, sgd, rmsprop`);
+  if (!Object.hasOwn(byName, given)) {
+    const known = Object.keys(byName).join(', ');
+    throw new RangeError(`compile: unknown optimizer ${JSON.stringify(given)}; known are ${known}`);
   }
+  return new byName[given](parameters) as unknown as Optimizer;
+}
+
+function isOptimizer(value: unknown): value is Optimizer {
+  return value instanceof Optimizer;
 }
 
 function forwardOf(model: Module, onLogits: boolean): (x: AnyTensor) => Tensor {

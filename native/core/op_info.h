@@ -25,6 +25,8 @@ enum class OpKind : int32_t {
   argReduce,
   matmul,
   linear,
+  convolution,
+  pooling,
   linalg,
   fft,
   crossEntropy,
@@ -40,6 +42,7 @@ enum class OpKind : int32_t {
   normalizeBackward,
   recurrent,
   inplace,
+  assignRows,
 };
 
 struct OpInfo {

@@ -246,6 +246,22 @@ Status checkInplace(const OpCall& call) {
   return Status::ok;
 }
 
+/// The rows' numbers are the kernel's to check.
+Status checkAssignRows(const OpCall& call) {
+  const TensorView& target = call.inputs[0];
+  const TensorView& rows = call.inputs[2];
+  if (target.rank < 1 || rows.rank != target.rank || rows.dtype != target.dtype) {
+    return broken(call, "ranks or dtypes differ");
+  }
+  if (!isVector(call.inputs[1], DType::int32, rows.shape[0])) {
+    return broken(call, "the index must be an int32 vector, one entry per row");
+  }
+  for (int axis = 1; axis < target.rank; ++axis) {
+    if (target.shape[axis] != rows.shape[axis]) return broken(call, "row shapes differ");
+  }
+  return target.contiguous ? Status::ok : broken(call, "the destination must be contiguous");
+}
+
 Status checkCreate(const OpCall& call) {
   if (call.op == Op::eye && call.outputs[0].rank != 2) return broken(call, "needs a matrix");
   if (call.op == Op::arange && call.outputs[0].rank != 1) return broken(call, "needs a vector");
@@ -294,6 +310,10 @@ Status checkShapes(const OpCall& call) {
       return checkMatmul(call);
     case OpKind::linear:
       return checkLinear(call);
+    case OpKind::convolution:
+      return checkConvolution(call);
+    case OpKind::pooling:
+      return checkPooling(call);
     case OpKind::linalg:
       return checkLinalg(call);
     case OpKind::fft:
@@ -320,6 +340,8 @@ Status checkShapes(const OpCall& call) {
       return checkNormalize(call);
     case OpKind::recurrent:
       return checkRecurrent(call);
+    case OpKind::assignRows:
+      return checkAssignRows(call);
     case OpKind::inplace:
       return checkInplace(call);
   }

@@ -18,6 +18,9 @@ Status checkSort(const OpCall& call);
 Status checkSearchSorted(const OpCall& call);
 Status checkNonzero(const OpCall& call);
 
+// validate_spatial.cc
+Status checkConvolution(const OpCall& call);
+Status checkPooling(const OpCall& call);
 
 // validate_recurrent.cc
 Status checkRecurrent(const OpCall& call);

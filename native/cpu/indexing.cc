@@ -155,10 +155,24 @@ Status indexAdd(const OpCall& call) {
   return Status::ok;
 }
 
+/// Rows of a contiguous destination overwritten.
+Status assignRows(const OpCall& call) {
+  const TensorView& target = call.inputs[0];
+  const TensorView& index = call.inputs[1];
+  const TensorView& rows = call.inputs[2];
+  const Status inside = checkIndex("assignRows", index, target.shape[0]);
+  if (inside != Status::ok) return inside;
+  for (int64_t i = 0; i < index.size; ++i) {
+    copyStrided(rowOf(target, indexAt(index, i)), rowOf(rows, i));
+  }
+  return Status::ok;
+}
+
 }  // namespace
 
 void registerIndexing(Kernel* kernels) {
   kernels[static_cast<int>(Op::indexSelect)] = indexSelect;
+  kernels[static_cast<int>(Op::assignRows)] = assignRows;
   kernels[static_cast<int>(Op::indexAdd)] = [](const OpCall& call) {
     return byNumber(call, call.inputs[0].dtype, indexAdd<VecF>, indexAdd<VecI>, indexAdd<VecD>,
                     indexAdd<VecL>, indexAdd<VecU>);

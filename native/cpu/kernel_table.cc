@@ -14,6 +14,9 @@ void fillKernels(Kernel* kernels) {
   registerIndexing(kernels);
   registerReductions(kernels);
   registerMatmul(kernels);
+  registerConvolution(kernels);
+  registerPooling(kernels);
+  registerLinearPooling(kernels);
   registerLinalg(kernels);
   registerFft(kernels);
   registerSoftmax(kernels);
@@ -21,6 +24,7 @@ void fillKernels(Kernel* kernels) {
   registerCtc(kernels);
   registerRecurrent(kernels);
   registerOptimizers(kernels);
+  registerAdaptiveOptimizers(kernels);
 }
 
 }  // namespace KINDLING_ISA

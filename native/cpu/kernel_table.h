@@ -47,6 +47,9 @@ void registerCopies(Kernel* kernels);
 void registerIndexing(Kernel* kernels);
 void registerReductions(Kernel* kernels);
 void registerMatmul(Kernel* kernels);
+void registerConvolution(Kernel* kernels);
+void registerPooling(Kernel* kernels);
+void registerLinearPooling(Kernel* kernels);
 void registerLinalg(Kernel* kernels);
 void registerFft(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
@@ -54,6 +57,7 @@ void registerNormalization(Kernel* kernels);
 void registerCtc(Kernel* kernels);
 void registerRecurrent(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);
+void registerAdaptiveOptimizers(Kernel* kernels);
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling

@@ -3,168 +3,91 @@
 
 #include <cmath>
 
-#include "core/status.h"
-#include "cpu/kernel_table.h"
-#include "cpu/parallel.h"
-#include "cpu/scratch.h"
-#include "cpu/vec.h"
+#include "cpu/optimizer_update.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-// Below two of these a second thread does not pay.
-constexpr int64_t kGrain = 16384;
-
-float* floatsOf(const TensorView& view) { return static_cast<float*>(view.data); }
-
-/// Calls update(index, lanes) for vectors of elements; the last may have fewer lanes.
-template <typename Update>
-Status updateAll(const OpCall& call, const Update& update) {
-  const Contiguous grad(call.inputs[1]);
-  if (!grad.ok()) return fail(Status::outOfMemory, "no memory for a contiguous gradient");
-  parallelFor(call.inputs[0].size, kGrain, 64, [&](int64_t begin, int64_t end) {
-    // A copy that no store can alias stays in registers.
-    const Update local = update;
-    const float* g = grad.floats();
-    int64_t i = begin;
-    for (; i + VecF::width <= end; i += VecF::width) local.template apply<true>(i, g, 0);
-    if (i < end) local.template apply<false>(i, g, static_cast<int>(end - i));
-  });
-  return Status::ok;
-}
-
-template <bool full>
-KINDLING_INLINE VecF load(const float* p, int lanes) {
-  return full ? VecF::load(p) : VecF::loadPartial(p, lanes);
-}
-template <bool full>
-KINDLING_INLINE void store(VecF x, float* p, int lanes) {
-  if (full) {
-    x.store(p);
-  } else {
-    x.storePartial(p, lanes);
-  }
-}
-KINDLING_INLINE VecF splat(double x) { return VecF::set1(static_cast<float>(x)); }
-
-struct Sgd {
-  float* param;
-  float* velocity;
-  VecF lr, momentum, keep, decay;
-  bool useMomentum, first, nesterov;
-
-  template <bool full>
-  KINDLING_INLINE void apply(int64_t i, const float* grad, int lanes) const {
-    const VecF p = load<full>(param + i, lanes);
-    VecF g = fma(decay, p, load<full>(grad + i, lanes));
+/// ints: nesterov, first step. floats: lr, momentum, dampening, weight decay.
+template <class V>
+Status sgd(const OpCall& call) {
+  const Elements<V> param(call.inputs[0]), velocity(call.inputs[2]);
+  const V lr = splat<V>(call.floats[0]), momentum = splat<V>(call.floats[1]);
+  const V keep = splat<V>(1.0 - call.floats[2]), decay = splat<V>(call.floats[3]);
+  const bool useMomentum = call.floats[1] != 0, first = call.ints[1] != 0;
+  const bool nesterov = call.ints[0] != 0;
+  return updateAll<V>(call, [=](int64_t i, int lanes, V grad) {
+    const V p = param.get(i, lanes);
+    V g = fma(decay, p, grad);
     if (useMomentum) {
-      VecF v = g;
-      if (!first) v = fma(momentum, load<full>(velocity + i, lanes), keep * g);
-      store<full>(v, velocity + i, lanes);
+      V v = g;
+      if (!first) v = fma(momentum, velocity.get(i, lanes), keep * g);
+      velocity.put(v, i, lanes);
       g = nesterov ? fma(momentum, v, g) : v;
     }
-    store<full>(fnma(lr, g, p), param + i, lanes);
-  }
-};
-
-Status sgdStep(const OpCall& call) {
-  const double momentum = call.floats[1];
-  const Sgd update = {floatsOf(call.inputs[0]),
-                      floatsOf(call.inputs[2]),
-                      splat(call.floats[0]),
-                      splat(momentum),
-                      splat(1.0 - call.floats[2]),
-                      splat(call.floats[3]),
-                      momentum != 0,
-                      call.ints[1] != 0,
-                      call.ints[0] != 0};
-  return updateAll(call, update);
+    param.put(fnma(lr, g, p), i, lanes);
+  });
 }
 
-struct Adam {
-  float* param;
-  float* m;
-  float* v;
-  VecF shrink, decay, beta1, rest1, beta2, rest2, stepSize, rootCorrection, eps;
-
-  template <bool full>
-  KINDLING_INLINE void apply(int64_t i, const float* grad, int lanes) const {
-    const VecF p = load<full>(param + i, lanes) * shrink;
-    const VecF g = fma(decay, p, load<full>(grad + i, lanes));
-    const VecF m1 = fma(beta1, load<full>(m + i, lanes), rest1 * g);
-    const VecF v1 = fma(beta2, load<full>(v + i, lanes), rest2 * g * g);
-    store<full>(m1, m + i, lanes);
-    store<full>(v1, v + i, lanes);
-    const VecF denominator = fma(sqrt(v1), rootCorrection, eps);
-    store<full>(p - stepSize * m1 / denominator, param + i, lanes);
-  }
-};
-
-Status adamStep(const OpCall& call) {
-  const double lr = call.floats[0], beta1 = call.floats[1], beta2 = call.floats[2];
-  const double decay = call.floats[4];
+/// ints: step, decoupled. floats: lr, beta1, beta2, eps, weight decay.
+template <class V>
+Status adam(const OpCall& call) {
+  const double lr = call.floats[0], b1 = call.floats[1], b2 = call.floats[2];
   const int32_t step = call.ints[0];
   if (step < 1) return fail(Status::badArgument, "adamStep: step %d is not positive", step);
   const bool decoupled = call.ints[1] != 0;
-  const Adam update = {floatsOf(call.inputs[0]),
-                       floatsOf(call.inputs[2]),
-                       floatsOf(call.inputs[3]),
-                       splat(decoupled ? 1.0 - lr * decay : 1.0),
-                       splat(decoupled ? 0.0 : decay),
-                       splat(beta1),
-                       splat(1.0 - beta1),
-                       splat(beta2),
-                       splat(1.0 - beta2),
-                       splat(lr / (1.0 - ::pow(beta1, step))),
-                       splat(1.0 / ::sqrt(1.0 - ::pow(beta2, step))),
-                       splat(call.floats[3])};
-  return updateAll(call, update);
+  const Elements<V> param(call.inputs[0]), m(call.inputs[2]), v(call.inputs[3]);
+  const V shrink = splat<V>(decoupled ? 1.0 - lr * call.floats[4] : 1.0);
+  const V decay = splat<V>(decoupled ? 0.0 : call.floats[4]);
+  const V beta1 = splat<V>(b1), rest1 = splat<V>(1.0 - b1);
+  const V beta2 = splat<V>(b2), rest2 = splat<V>(1.0 - b2);
+  const V stepSize = splat<V>(lr / (1.0 - ::pow(b1, step)));
+  const V rootCorrection = splat<V>(1.0 / ::sqrt(1.0 - ::pow(b2, step)));
+  const V eps = splat<V>(call.floats[3]);
+  return updateAll<V>(call, [=](int64_t i, int lanes, V grad) {
+    const V p = param.get(i, lanes) * shrink;
+    const V g = fma(decay, p, grad);
+    const V m1 = fma(beta1, m.get(i, lanes), rest1 * g);
+    const V v1 = fma(beta2, v.get(i, lanes), rest2 * g * g);
+    m.put(m1, i, lanes);
+    v.put(v1, i, lanes);
+    param.put(p - stepSize * m1 / fma(sqrt(v1), rootCorrection, eps), i, lanes);
+  });
 }
 
-struct Rmsprop {
-  float* param;
-  float* average;
-  float* velocity;
-  VecF lr, alpha, rest, eps, decay, momentum;
-  bool useMomentum;
-
-  template <bool full>
-  KINDLING_INLINE void apply(int64_t i, const float* grad, int lanes) const {
-    const VecF p = load<full>(param + i, lanes);
-    const VecF g = fma(decay, p, load<full>(grad + i, lanes));
-    const VecF square = fma(alpha, load<full>(average + i, lanes), rest * g * g);
-    store<full>(square, average + i, lanes);
-    VecF change = g / (sqrt(square) + eps);
+/// floats: lr, alpha, eps, weight decay, momentum.
+template <class V>
+Status rmsprop(const OpCall& call) {
+  const Elements<V> param(call.inputs[0]), average(call.inputs[2]), velocity(call.inputs[3]);
+  const V lr = splat<V>(call.floats[0]), alpha = splat<V>(call.floats[1]);
+  const V rest = splat<V>(1.0 - call.floats[1]), eps = splat<V>(call.floats[2]);
+  const V decay = splat<V>(call.floats[3]), momentum = splat<V>(call.floats[4]);
+  const bool useMomentum = call.floats[4] != 0;
+  return updateAll<V>(call, [=](int64_t i, int lanes, V grad) {
+    const V p = param.get(i, lanes), g = fma(decay, p, grad);
+    const V square = fma(alpha, average.get(i, lanes), rest * g * g);
+    average.put(square, i, lanes);
+    V change = g / (sqrt(square) + eps);
     if (useMomentum) {
-      change = fma(momentum, load<full>(velocity + i, lanes), change);
-      store<full>(change, velocity + i, lanes);
+      change = fma(momentum, velocity.get(i, lanes), change);
+      velocity.put(change, i, lanes);
     }
-    store<full>(fnma(lr, change, p), param + i, lanes);
-  }
-};
+    param.put(fnma(lr, change, p), i, lanes);
+  });
+}
 
-Status rmspropStep(const OpCall& call) {
-  const double* f = call.floats;
-  const Rmsprop update = {floatsOf(call.inputs[0]),
-                          floatsOf(call.inputs[2]),
-                          floatsOf(call.inputs[3]),
-                          splat(f[0]),
-                          splat(f[1]),
-                          splat(1.0 - f[1]),
-                          splat(f[2]),
-                          splat(f[3]),
-                          splat(f[4]),
-                          f[4] != 0};
-  return updateAll(call, update);
+template <Kernel float32, Kernel float64>
+Status either(const OpCall& call) {
+  return byFloat(call, float32, float64);
 }
 
 }  // namespace
 
 void registerOptimizers(Kernel* kernels) {
-  kernels[static_cast<int>(Op::sgdStep)] = sgdStep;
-  kernels[static_cast<int>(Op::adamStep)] = adamStep;
-  kernels[static_cast<int>(Op::rmspropStep)] = rmspropStep;
+  kernels[static_cast<int>(Op::sgdStep)] = either<sgd<VecF>, sgd<VecD>>;
+  kernels[static_cast<int>(Op::adamStep)] = either<adam<VecF>, adam<VecD>>;
+  kernels[static_cast<int>(Op::rmspropStep)] = either<rmsprop<VecF>, rmsprop<VecD>>;
 }
 
 }  // namespace KINDLING_ISA

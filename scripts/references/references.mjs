@@ -20,6 +20,7 @@ const require = createRequire(import.meta.url);
 process.chdir(root);
 const { families } = require(path.join(root, out, 'test/ops/rows/index.js'));
 const { families: layers } = require(path.join(root, out, 'test/nn/trajectories/index.js'));
+const optimizers = require(path.join(root, out, 'test/optim/trajectories.js'));
 const { fingerprint, fingerprintOf } = require(path.join(root, out, 'test/ops/fixture.js'));
 const wanted = process.argv.slice(2);
 
@@ -70,4 +71,8 @@ for (const [family, rows] of Object.entries(layers)) {
     fingerprintOf([torch, torchCall, inputs]),
     { torch, call: torchCall ?? `m(${inputs.map((_, i) => `x${i}`).join(', ')})`, inputs },
   ]);
+}
+const kinds = { optimizers: 'optimizer', schedules: 'schedule' };
+for (const [family, kind] of Object.entries(kinds)) {
+  update('optim', family, optimizers[family], 'optimizers.py', ({ torch }) => [fingerprintOf(torch), { torch, kind }]);
 }

@@ -31,8 +31,12 @@ test('the last columns of a complete q have no gradient', () => {
     const x = randn([4, 2]);
     x.requiresGrad = true;
     const { q, r } = linalg.qr(x, { mode: 'complete' });
-    expect(() => { q.sum().backward(); }).toThrow(GradientError);
-    expect(() => { r.sum().backward(); }).toThrow(/qr: mode 'complete' has no gradient/);
+    expect(() => {
+      q.sum().backward();
+    }).toThrow(GradientError);
+    expect(() => {
+      r.sum().backward();
+    }).toThrow(/qr: mode 'complete' has no gradient/);
   });
 });
 
@@ -41,7 +45,9 @@ test('the gradient of slogdet at a singular matrix is a LinAlgError', () => {
     const x: Tensor = zeros([2, 2], { requiresGrad: true });
     const { logAbsDet } = linalg.slogdet(x);
     expect(logAbsDet.item()).toBe(-Infinity);
-    expect(() => { logAbsDet.backward(); }).toThrow(LinAlgError);
+    expect(() => {
+      logAbsDet.backward();
+    }).toThrow(LinAlgError);
   });
 });
 

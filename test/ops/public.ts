@@ -14,6 +14,14 @@ const others = new Set([
   'valueAndGrad',
   'checkGradients',
   'checkSecondOrder',
+  'hessian',
+  'jacobian',
+  'jvp',
+  'vjp',
+  'checkpoint',
+  'customFunction',
+  'detectAnomaly',
+  'assign',
 ]);
 const runtime =
   /^(memoryStats|resetPeakMemory|setMemoryLimit|emptyCache|sweep|numThreads|setNumThreads|isa|detectedIsa)$/;

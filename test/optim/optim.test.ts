@@ -91,7 +91,10 @@ test('the learning rate may change', () => {
   optimizer.lr = 0.5;
   optimizer.step();
   expect(p.item()).toBe(0.5);
-  optimizer.lr = NaN;
+  expect(() => {
+    optimizer.lr = NaN;
+  }).toThrow(/lr must be a number/);
+  optimizer.paramGroups[0].lr = -1;
   expect(() => {
     optimizer.step();
   }).toThrow(/lr must be a number/);

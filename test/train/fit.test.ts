@@ -133,9 +133,9 @@ describe('fit', () => {
       'an unknown optimizer',
       async () =>
         network()
-          .compile({ optimizer: 'lion' as 'adam', loss: 'mse' })
+          .compile({ optimizer: 'sophia' as 'adam', loss: 'mse' })
           .fit(quadrants(4)),
-      /unknown optimizer "lion"/,
+      /unknown optimizer "sophia"/,
     ],
     [
       'an unknown metric',

@@ -1,6 +1,7 @@
 /** All rows by family; the families name the files of reference values. */
 import type { Rows } from '../row';
 import { rows as activations } from './activations';
+import { rows as convolution } from './convolution';
 import { rows as creation } from './creation';
 import { rows as elementwise } from './elementwise';
 import { rows as fft } from './fft';
@@ -11,6 +12,7 @@ import { rows as linalg } from './linalg';
 import { rows as losses } from './losses';
 import { rows as matmul } from './matmul';
 import { rows as order } from './order';
+import { rows as pooling } from './pooling';
 import { rows as random } from './random';
 import { rows as rearrange } from './rearrange';
 import { rows as reduce } from './reduce';
@@ -19,6 +21,7 @@ import { rows as statistics } from './statistics';
 
 export const families: Readonly<Record<string, Rows>> = {
   activations,
+  convolution,
   creation,
   elementwise,
   fft,
@@ -29,6 +32,7 @@ export const families: Readonly<Record<string, Rows>> = {
   losses,
   matmul,
   order,
+  pooling,
   random,
   rearrange,
   reduce,

@@ -1,0 +1,289 @@
+// Convolution as a matrix product that never holds its column matrix: panels of a few vectors of
+// columns are gathered into the L2 cache, block of k by block of k, and multiplied with the packed
+// weights by the tile kernels of the matrix product. The bias is one more step of k, whose column
+// entries are ones.
+
+#include "core/cpu_features.h"
+#include "cpu/convolution.h"
+#include "cpu/convolution_pieces.h"
+#include "cpu/gemm_microkernel.h"
+#include "cpu/gemm_pack.h"
+#include "cpu/parallel.h"
+#include "cpu/scratch.h"
+
+namespace kindling {
+namespace KINDLING_ISA {
+namespace {
+
+constexpr int kWidth = GemmVec::width;
+constexpr int64_t kMostSteps = KINDLING_ISA_LEVEL == 2 ? 384 : 256;  // of k in one block
+constexpr int64_t kMostPanels = 16;                                  // gathered at a time
+constexpr int64_t kThreadWork = 1 << 18;  // multiply-adds; less is not worth a thread
+
+using Problem = GatherProblem<float>;
+
+int64_t roundUp(int64_t x, int64_t y) { return (x + y - 1) / y * y; }
+int64_t lesser(int64_t x, int64_t y) { return x < y ? x : y; }
+
+/// How a problem is cut: everything but the number of units depends on shapes only, and no element
+/// of the result on the cut.
+struct Plan {
+  int64_t columns, taps, steps;       // steps of k, the bias's included
+  int64_t panelVectors, panelWidth;   // of a panel
+  int64_t panels, groupPanels;        // in all; gathered at a time
+  int64_t rowTiles, tileRows, extra;  // the first `extra` tiles have one row more
+  int64_t blocks, block;              // of k
+  int64_t columnUnits, rowUnits;      // one unit: groupPanels panels, a share of the tiles
+  int64_t rowPieces;                  // room for the pieces of one tap of one panel
+
+  int64_t firstRow(int64_t tile) const { return tile * tileRows + lesser(tile, extra); }
+};
+
+Plan makePlan(const Problem& p) {
+  Plan plan;
+  plan.columns = p.batch * p.gridSize();
+  plan.taps = p.tapCount();
+  plan.steps = p.channels * plan.taps + (p.bias ? 1 : 0);
+  const bool wide = p.rows <= kWideTileRows;
+  const int64_t most = wide ? kWideVectors : kTileVectors;
+  plan.panelVectors = lesser(most, (plan.columns + kWidth - 1) / kWidth);
+  plan.panelWidth = plan.panelVectors * kWidth;
+  plan.panels = (plan.columns + plan.panelWidth - 1) / plan.panelWidth;
+  const int64_t tallest = wide ? kWideTileRows : kTileRows;
+  plan.rowTiles = (p.rows + tallest - 1) / tallest;
+  plan.tileRows = p.rows / plan.rowTiles;
+  plan.extra = p.rows % plan.rowTiles;
+  plan.blocks = (plan.steps + kMostSteps / 2) / kMostSteps;
+  if (plan.blocks < 1) plan.blocks = 1;
+  plan.block = (plan.steps + plan.blocks - 1) / plan.blocks;
+  plan.rowPieces = mostPieces(p.grid[2], plan.panelWidth, plan.panelWidth);
+  const int64_t panelBytes = plan.panelWidth * (plan.block > 0 ? plan.block : 1) * 4;
+  int64_t fitting = cacheSizes().l2 / 3 / panelBytes;
+  if (fitting > kMostPanels) fitting = kMostPanels;
+  // Several units for each thread, so that none waits long for the last.
+  const int64_t even = plan.panels * p.groups / (4 * int64_t{numThreads()});
+  if (fitting > even) fitting = even;
+  plan.groupPanels = fitting > 1 ? fitting : 1;
+  plan.columnUnits = (plan.panels + plan.groupPanels - 1) / plan.groupPanels;
+  const int64_t units = plan.columnUnits * p.groups;
+  plan.rowUnits =
+      units >= numThreads() ? 1 : lesser(plan.rowTiles, (numThreads() + units - 1) / units);
+  return plan;
+}
+
+/// Whether the steps of k of one row lie side by side in the weight.
+bool tapsInOrder(const Problem& p) {
+  int64_t stride = 1;
+  for (int axis = kSpatial - 1; axis >= 0; --axis) {
+    const TapAxis& taps = p.taps[axis];
+    if (taps.count == 0 || taps.positions[0] != 0) return false;
+    if (taps.positions[taps.count - 1] != taps.count - 1) return false;
+    if (taps.count > 1 && p.weightAxis[axis] != stride) return false;
+    stride *= taps.count;
+  }
+  return p.weightChannel == stride;
+}
+
+/// The weights of every tile in the order in which the kernel reads them: packed[step][row].
+void packTile(const Problem& p, const Plan& plan, int64_t group, int64_t tile, float* to) {
+  const int64_t row = plan.firstRow(tile), rows = plan.firstRow(tile + 1) - row;
+  const float* from = p.weight + group * p.weightGroup + row * p.weightRow;
+  const int64_t products = p.channels * plan.taps;
+  const bool inOrder = tapsInOrder(p);
+  if (inOrder) {
+    packLanes(to, rows, from, p.weightRow, 1, static_cast<int>(rows), static_cast<int>(rows),
+              products);
+  } else {
+    float* next = to;
+    for (int64_t q = 0; q < p.channels; ++q) {
+      for (int64_t d = 0; d < p.taps[0].count; ++d) {
+        for (int64_t h = 0; h < p.taps[1].count; ++h) {
+          for (int64_t w = 0; w < p.taps[2].count; ++w, next += rows) {
+            const float* at = from + q * p.weightChannel + p.weightOffset(d, h, w);
+            for (int64_t i = 0; i < rows; ++i) next[i] = at[i * p.weightRow];
+          }
+        }
+      }
+    }
+  }
+  if (!p.bias) return;
+  for (int64_t i = 0; i < rows; ++i) {
+    to[products * rows + i] = p.bias[group * p.rows + row + i];
+  }
+}
+
+/// What one thread works with.
+struct Room {
+  float* panels;
+  Piece* pieces;
+};
+
+/// Gathers steps [begin, end) of one panel.
+void gatherPanel(const Problem& p, const Plan& plan, int64_t group, const Piece* pieces,
+                 int64_t pieceCount, int64_t begin, int64_t end, float* to) {
+  const int64_t products = p.channels * plan.taps;
+  const int64_t stop = lesser(end, products);
+  int64_t q = plan.taps > 0 ? begin / plan.taps : 0, tap = plan.taps > 0 ? begin % plan.taps : 0;
+  const float* channel = p.sourceAt(0, group * p.channels + q);
+  for (int64_t step = begin; step < stop; ++step, to += plan.panelWidth) {
+    gatherRow(to, pieces + tap * plan.rowPieces, pieceCount, channel, p.stride[2]);
+    if (++tap < plan.taps) continue;
+    tap = 0;
+    channel += p.plane;
+  }
+  if (end <= products) return;
+  for (int64_t lane = 0; lane < plan.panelWidth; lane += kWidth) {
+    GemmVec::set1(1.0f).store(to + lane);
+  }
+}
+
+/// Copies a tile to where its segments belong.
+void scatterTile(const Problem& p, const float* tile, int64_t tileStride, int64_t firstChannel,
+                 int64_t rows, int64_t column, int64_t count, bool accumulate) {
+  forSegments(p.grid, column, count,
+              [&](int64_t lane, int64_t length, int64_t n, int64_t d, int64_t h, int64_t w) {
+                const int64_t step = p.outStep[2];
+                const int64_t offset = d * p.outStep[0] + h * p.outStep[1] + w * step;
+                for (int64_t i = 0; i < rows; ++i) {
+                  const float* from = tile + i * tileStride + lane;
+                  float* to = p.outAt(n, firstChannel + i) + offset;
+                  if (accumulate) {
+                    for (int64_t j = 0; j < length; ++j) to[j * step] += from[j];
+                  } else {
+                    for (int64_t j = 0; j < length; ++j) to[j * step] = from[j];
+                  }
+                }
+              });
+}
+
+/// Whether the grid is the whole of the result, so that columns of one image lie side by side.
+bool isDense(const Problem& p) {
+  return p.outPlane == p.gridSize() && p.outStart == 0 && p.outStep[2] == 1;
+}
+
+class Unit {
+ public:
+  Unit(const Problem& problem, const Plan& plan, const float* weights, const Room& room)
+      : p_(problem), plan_(plan), weights_(weights), room_(room), dense_(isDense(problem)) {}
+
+  void compute(int64_t index) {
+    rowUnit_ = index % plan_.rowUnits;
+    index /= plan_.rowUnits;
+    group_ = index / plan_.columnUnits;
+    firstPanel_ = index % plan_.columnUnits * plan_.groupPanels;
+    endPanel_ = lesser(firstPanel_ + plan_.groupPanels, plan_.panels);
+    for (int64_t block = 0; block < plan_.blocks; ++block) {
+      begin_ = block * plan_.steps / plan_.blocks;
+      end_ = (block + 1) * plan_.steps / plan_.blocks;
+      gather();
+      multiply();
+    }
+  }
+
+ private:
+  int64_t columnsOf(int64_t panel) const {
+    return lesser(plan_.panelWidth, plan_.columns - panel * plan_.panelWidth);
+  }
+  float* panelAt(int64_t panel) const {
+    return room_.panels + (panel - firstPanel_) * plan_.panelWidth * plan_.block;
+  }
+
+  void gather() const {
+    const Taps taps = {p_.extents, p_.grid, p_.stride, p_.taps, p_.groups * p_.channels * p_.plane};
+    for (int64_t panel = firstPanel_; panel < endPanel_; ++panel) {
+      const int64_t pieces = makePieces(taps, panel * plan_.panelWidth, columnsOf(panel),
+                                        plan_.panelWidth, room_.pieces, plan_.rowPieces);
+      gatherPanel(p_, plan_, group_, room_.pieces, pieces, begin_, end_, panelAt(panel));
+    }
+  }
+
+  void multiply() const {
+    const int64_t firstTile = rowUnit_ * plan_.rowTiles / plan_.rowUnits;
+    const int64_t endTile = (rowUnit_ + 1) * plan_.rowTiles / plan_.rowUnits;
+    TileCall call;
+    call.k = end_ - begin_;
+    call.rowStride = 1;
+    call.columnStep = plan_.panelWidth;
+    call.bias = nullptr;
+    call.lastLanes = kWidth;
+    for (int64_t tile = firstTile; tile < endTile; ++tile) {
+      const int64_t row = plan_.firstRow(tile), rows = plan_.firstRow(tile + 1) - row;
+      const TileKernel kernel =
+          tileKernelFor(static_cast<int>(rows), static_cast<int>(plan_.panelVectors), true, false);
+      call.rows = weights_ + (group_ * p_.rows + row) * plan_.steps + begin_ * rows;
+      call.rowStep = rows;
+      for (int64_t panel = firstPanel_; panel < endPanel_; ++panel) {
+        call.columns = panelAt(panel);
+        multiplyTile(kernel, &call, panel, group_ * p_.rows + row, rows);
+      }
+    }
+  }
+
+  void multiplyTile(TileKernel kernel, TileCall* call, int64_t panel, int64_t channel,
+                    int64_t rows) const {
+    const int64_t column = panel * plan_.panelWidth, size = p_.gridSize();
+    const int64_t n = column / size, at = column % size;
+    const bool accumulate = begin_ > 0;
+    if (dense_ && at + plan_.panelWidth <= size) {
+      call->c = p_.outAt(n, channel) + at;
+      call->ldc = p_.outPlane;
+      call->accumulate = accumulate;
+      return kernel(*call);
+    }
+    alignas(kAlignment) float tile[kTileRows * kTileVectors * kWidth];
+    static_assert(kWideTileRows * kWideVectors <= kTileRows * kTileVectors, "the tile must fit");
+    call->c = tile;
+    call->ldc = plan_.panelWidth;
+    call->accumulate = false;
+    kernel(*call);
+    scatterTile(p_, tile, plan_.panelWidth, channel, rows, column, columnsOf(panel), accumulate);
+  }
+
+  const Problem& p_;
+  const Plan& plan_;
+  const float* weights_;
+  Room room_;
+  bool dense_;
+  int64_t group_ = 0, rowUnit_ = 0, firstPanel_ = 0, endPanel_ = 0, begin_ = 0, end_ = 0;
+};
+
+}  // namespace
+
+bool gatherByProduct(const Problem& p) {
+  if (p.batch * p.groups * p.rows * p.gridSize() == 0) return true;
+  const Plan plan = makePlan(p);
+  const Scratch weights(static_cast<size_t>(p.groups * p.rows * plan.steps) * sizeof(float));
+  if (!weights.ok()) return false;
+  float* const packed = weights.as<float>();
+  const int64_t tileWork = plan.tileRows * plan.steps + 1;
+  parallelFor(p.groups * plan.rowTiles, kThreadWork / 4 / tileWork + 1, 1,
+              [&](int64_t begin, int64_t end) {
+                for (int64_t i = begin; i < end; ++i) {
+                  const int64_t group = i / plan.rowTiles, tile = i % plan.rowTiles;
+                  packTile(p, plan, group, tile,
+                           packed + (group * p.rows + plan.firstRow(tile)) * plan.steps);
+                }
+              });
+  const size_t panelBytes =
+      static_cast<size_t>(roundUp(plan.groupPanels * plan.panelWidth * plan.block + kWidth, 16)) *
+      sizeof(float);
+  const size_t pieceBytes = static_cast<size_t>(plan.taps * plan.rowPieces) * sizeof(Piece);
+  const int64_t units = p.groups * plan.columnUnits * plan.rowUnits;
+  const int64_t unitWork = p.batch * p.groups * p.rows * p.gridSize() / units * (plan.steps + 1);
+  bool ok = true;
+  parallelFor(units, kThreadWork / (unitWork + 1) + 1, 1, [&](int64_t begin, int64_t end) {
+    const Scratch memory(panelBytes + pieceBytes);
+    if (!memory.ok()) {
+      __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
+      return;
+    }
+    const Room room = {memory.as<float>(),
+                       reinterpret_cast<Piece*>(memory.as<char>() + panelBytes)};
+    Unit unit(p, plan, packed, room);
+    for (int64_t i = begin; i < end; ++i) unit.compute(i);
+  });
+  return ok;
+}
+
+}  // namespace KINDLING_ISA
+}  // namespace kindling

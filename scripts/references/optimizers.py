@@ -1,0 +1,120 @@
+"""Runs PyTorch's optimizers and schedules; see references.mjs. Reads and writes JSON."""
+
+import json
+import sys
+
+import torch
+import torch.optim.lr_scheduler as S
+from common import spread
+
+LOSSES = [1, 0.9, 0.9, 0.9, 0.95, 0.8, 0.8, 0.8, 0.8, 0.8, 0.79999]
+
+
+class Lion(torch.optim.Optimizer):
+    """Algorithm 2 of Chen et al., 2023, with decoupled decay."""
+
+    def __init__(self, ps, lr, betas, weight_decay):
+        super().__init__(ps, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            b1, b2 = group["betas"]
+            for p in group["params"]:
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                update = torch.sign(b1 * m + (1 - b1) * p.grad)
+                p.add_(-group["lr"] * (update + group["weight_decay"] * p))
+                m.mul_(b2).add_((1 - b2) * p.grad)
+
+
+class NAdam(torch.optim.Optimizer):
+    """Dozat, 2016, as PyTorch 2 has it: 1.13 multiplies the next product by the momentum twice."""
+
+    def __init__(self, ps, lr, weight_decay, betas=(0.9, 0.999), eps=1e-8, momentum_decay=4e-3):
+        super().__init__(ps, {"lr": lr, "betas": betas, "eps": eps, "wd": weight_decay, "md": momentum_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            b1, b2 = group["betas"]
+            for p in group["params"]:
+                s = self.state[p]
+                t = s["t"] = s.get("t", 0) + 1
+                g = p.grad + group["wd"] * p
+                m = s.setdefault("m", torch.zeros_like(p))
+                v = s.setdefault("v", torch.zeros_like(p))
+                mu = b1 * (1 - 0.5 * 0.96 ** (t * group["md"]))
+                after = b1 * (1 - 0.5 * 0.96 ** ((t + 1) * group["md"]))
+                product = s["product"] = s.get("product", 1.0) * mu
+                m.mul_(b1).add_((1 - b1) * g)
+                v.mul_(b2).add_((1 - b2) * g * g)
+                denominator = (v / (1 - b2**t)).sqrt() + group["eps"]
+                change = g * (1 - mu) / (1 - product) + m * after / (1 - product * after)
+                p.add_(-group["lr"] * change / denominator)
+
+
+class Lamb(torch.optim.Optimizer):
+    """Algorithm 2 of You et al., 2020, with bias correction and the identity for phi."""
+
+    def __init__(self, ps, lr, weight_decay, betas=(0.9, 0.999), eps=1e-6):
+        super().__init__(ps, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            b1, b2 = group["betas"]
+            for p in group["params"]:
+                s = self.state[p]
+                t = s["t"] = s.get("t", 0) + 1
+                m = s.setdefault("m", torch.zeros_like(p))
+                v = s.setdefault("v", torch.zeros_like(p))
+                m.mul_(b1).add_((1 - b1) * p.grad)
+                v.mul_(b2).add_((1 - b2) * p.grad**2)
+                r = (m / (1 - b1**t)) / ((v / (1 - b2**t)).sqrt() + group["eps"])
+                r = r + group["weight_decay"] * p
+                trust = p.norm() / r.norm() if p.norm() > 0 and r.norm() > 0 else 1.0
+                p.add_(-group["lr"] * trust * r)
+
+
+def optimizer(torch_row):
+    ps = [spread([4, 3], -1, 1).requires_grad_(True), spread([3], 0, 1).requires_grad_(True)]
+    x = spread([5, 4], -1, 2)
+    o = eval(torch_row, {"torch": torch, "Lion": Lion, "Lamb": Lamb, "NAdam": NAdam, "ps": ps})
+
+    def closure():
+        o.zero_grad()
+        value = ((x @ ps[0] + ps[1]).tanh() - 0.3).square().mean() + ps[1].square().mean() * 0.1
+        value.backward()
+        return value
+
+    values = []
+    for _ in range(10):
+        if isinstance(o, torch.optim.LBFGS):
+            o.step(closure)
+        else:
+            closure()
+            o.step()
+        values.append([float(f"{v:.10g}") for p in ps for v in p.detach().reshape(-1).tolist()])
+    return values
+
+
+def schedule(torch_row):
+    o = torch.optim.SGD([torch.zeros(2)], lr=0.1, momentum=0.9)
+    s = eval(torch_row, {"S": S, "o": o})
+    group = o.param_groups[0]
+    values = [group["lr"]]
+    for step in range(50):
+        o.step()
+        if isinstance(s, S.ReduceLROnPlateau):
+            s.step(LOSSES[step % len(LOSSES)])
+        else:
+            s.step()
+        values += [group["lr"], group["momentum"]]
+    return [float(f"{v:.12g}") for v in values]
+
+
+rows = json.load(sys.stdin)
+kinds = {"optimizer": optimizer, "schedule": schedule}
+json.dump(
+    {name: {"made": row["made"], "values": kinds[row["kind"]](row["torch"])} for name, row in rows.items()}, sys.stdout
+)

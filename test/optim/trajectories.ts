@@ -1,0 +1,136 @@
+/** Optimizers and schedules that run beside PyTorch's. */
+import { optim, type Tensor } from '../../lib';
+
+export interface OptimizerRow {
+  /**
+   * PyTorch's optimizer over `ps`; Lion and LAMB are written out in scripts/references/optimizers.py,
+   * and so is NAdam, whose running product PyTorch 1.13 gets wrong.
+   */
+  torch: string;
+  make: (ps: readonly Tensor[]) => optim.Optimizer | optim.LBFGS;
+}
+
+// Each with its own type of settings; the test calls only step().
+type Make = (ps: readonly Tensor[]) => unknown;
+const row = (torch: string, make: Make): OptimizerRow => ({ torch, make: make as OptimizerRow['make'] });
+
+export const optimizers: Readonly<Record<string, OptimizerRow>> = {
+  SGD: row('torch.optim.SGD(ps, lr=0.1)', (ps) => new optim.SGD(ps, { lr: 0.1 })),
+  'SGD/momentum': row(
+    'torch.optim.SGD(ps, lr=0.1, momentum=0.9, dampening=0.2, weight_decay=0.1)',
+    (ps) => new optim.SGD(ps, { lr: 0.1, momentum: 0.9, dampening: 0.2, weightDecay: 0.1 }),
+  ),
+  'SGD/nesterov': row('torch.optim.SGD(ps, lr=0.1, momentum=0.9, nesterov=True)', (ps) =>
+    optim.sgd(ps, { lr: 0.1, momentum: 0.9, nesterov: true }),
+  ),
+  'SGD/groups': row(
+    'torch.optim.SGD([{"params": ps[:1]}, {"params": ps[1:], "lr": 0.01, "momentum": 0.5}], lr=0.1)',
+    (ps) => new optim.SGD([{ params: ps.slice(0, 1) }, { params: ps.slice(1), lr: 0.01, momentum: 0.5 }], { lr: 0.1 }),
+  ),
+  Adam: row('torch.optim.Adam(ps, lr=0.1)', (ps) => optim.adam(ps, { lr: 0.1 })),
+  'Adam/decay': row(
+    'torch.optim.Adam(ps, lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.1)',
+    (ps) => new optim.Adam(ps, { lr: 0.1, betas: [0.8, 0.95], eps: 1e-3, weightDecay: 0.1 }),
+  ),
+  'Adam/amsgrad': row(
+    'torch.optim.Adam(ps, lr=0.3, amsgrad=True, weight_decay=0.1)',
+    (ps) => new optim.Adam(ps, { lr: 0.3, amsgrad: true, weightDecay: 0.1 }),
+  ),
+  AdamW: row('torch.optim.AdamW(ps, lr=0.1)', (ps) => optim.adamw(ps, { lr: 0.1 })),
+  'AdamW/amsgrad': row(
+    'torch.optim.AdamW(ps, lr=0.3, amsgrad=True, weight_decay=0.2)',
+    (ps) => new optim.AdamW(ps, { lr: 0.3, amsgrad: true, weightDecay: 0.2 }),
+  ),
+  NAdam: row('NAdam(ps, lr=0.1, weight_decay=0.1)', (ps) => new optim.NAdam(ps, { lr: 0.1, weightDecay: 0.1 })),
+  RAdam: row(
+    'torch.optim.RAdam(ps, lr=0.1, weight_decay=0.1)',
+    (ps) => new optim.RAdam(ps, { lr: 0.1, weightDecay: 0.1 }),
+  ),
+  'RAdam/short': row(
+    'torch.optim.RAdam(ps, lr=0.1, betas=(0.9, 0.9))',
+    (ps) => new optim.RAdam(ps, { lr: 0.1, betas: [0.9, 0.9] }),
+  ),
+  AdaMax: row(
+    'torch.optim.Adamax(ps, lr=0.1, weight_decay=0.1)',
+    (ps) => new optim.AdaMax(ps, { lr: 0.1, weightDecay: 0.1 }),
+  ),
+  Adagrad: row(
+    'torch.optim.Adagrad(ps, lr=0.1, lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.2)',
+    (ps) => new optim.Adagrad(ps, { lr: 0.1, lrDecay: 0.1, weightDecay: 0.1, initialAccumulator: 0.2 }),
+  ),
+  Adadelta: row(
+    'torch.optim.Adadelta(ps, lr=0.5, weight_decay=0.1)',
+    (ps) => new optim.Adadelta(ps, { lr: 0.5, weightDecay: 0.1 }),
+  ),
+  RMSprop: row('torch.optim.RMSprop(ps, lr=0.05)', (ps) => new optim.RMSprop(ps, { lr: 0.05 })),
+  'RMSprop/centered': row(
+    'torch.optim.RMSprop(ps, lr=0.02, centered=True, momentum=0.9, weight_decay=0.1)',
+    (ps) => new optim.RMSprop(ps, { lr: 0.02, centered: true, momentum: 0.9, weightDecay: 0.1 }),
+  ),
+  Lion: row(
+    'Lion(ps, lr=0.03, betas=(0.9, 0.99), weight_decay=0.1)',
+    (ps) => new optim.Lion(ps, { lr: 0.03, weightDecay: 0.1 }),
+  ),
+  LAMB: row('Lamb(ps, lr=0.1, weight_decay=0.1)', (ps) => new optim.LAMB(ps, { lr: 0.1, weightDecay: 0.1 })),
+  LBFGS: row(
+    'torch.optim.LBFGS(ps, lr=0.1, max_iter=4, history_size=3)',
+    (ps) => new optim.LBFGS(ps, { lr: 0.1, maxIterations: 4, historySize: 3 }),
+  ),
+};
+
+export interface ScheduleRow {
+  torch: string;
+  make: (o: optim.SGD) => { step: (value: number) => void };
+}
+
+const losses = [1, 0.9, 0.9, 0.9, 0.95, 0.8, 0.8, 0.8, 0.8, 0.8, 0.79999];
+/** What the plateau schedule sees at a step. */
+export const lossAt = (step: number): number => losses[step % losses.length];
+
+export const schedules: Readonly<Record<string, ScheduleRow>> = {
+  StepLR: { torch: 'S.StepLR(o, 7, gamma=0.5)', make: (o) => new optim.StepLR(o, 7, { gamma: 0.5 }) },
+  MultiStepLR: {
+    torch: 'S.MultiStepLR(o, [3, 9, 9], gamma=0.3)',
+    make: (o) => new optim.MultiStepLR(o, [3, 9, 9], { gamma: 0.3 }),
+  },
+  ExponentialLR: { torch: 'S.ExponentialLR(o, 0.9)', make: (o) => new optim.ExponentialLR(o, 0.9) },
+  CosineAnnealingLR: {
+    torch: 'S.CosineAnnealingLR(o, 20, eta_min=0.01)',
+    make: (o) => new optim.CosineAnnealingLR(o, 20, { minRate: 0.01 }),
+  },
+  CosineAnnealingWarmRestarts: {
+    torch: 'S.CosineAnnealingWarmRestarts(o, 5, T_mult=2, eta_min=0.01)',
+    make: (o) => new optim.CosineAnnealingWarmRestarts(o, 5, { factor: 2, minRate: 0.01 }),
+  },
+  OneCycleLR: { torch: 'S.OneCycleLR(o, 0.5, total_steps=60)', make: (o) => new optim.OneCycleLR(o, 0.5, 60) },
+  'OneCycleLR/linear': {
+    torch: 'S.OneCycleLR(o, 0.5, total_steps=60, anneal_strategy="linear", pct_start=0.4)',
+    make: (o) => new optim.OneCycleLR(o, 0.5, 60, { shape: 'linear', rising: 0.4 }),
+  },
+  LinearLR: {
+    torch: 'S.LinearLR(o, start_factor=0.2, total_iters=8)',
+    make: (o) => new optim.LinearLR(o, { startFactor: 0.2, steps: 8 }),
+  },
+  ConstantLR: {
+    torch: 'S.ConstantLR(o, factor=0.5, total_iters=4)',
+    make: (o) => new optim.ConstantLR(o, { factor: 0.5, steps: 4 }),
+  },
+  PolynomialLR: {
+    torch: 'S.PolynomialLR(o, total_iters=30, power=2.0)',
+    make: (o) => new optim.PolynomialLR(o, { steps: 30, power: 2 }),
+  },
+  LambdaLR: { torch: 'S.LambdaLR(o, lambda k: 1 / (1 + k))', make: (o) => new optim.LambdaLR(o, (k) => 1 / (1 + k)) },
+  SequentialLR: {
+    torch: 'S.SequentialLR(o, [S.ConstantLR(o, factor=0.1, total_iters=5), S.ExponentialLR(o, 0.9)], [5])',
+    make: (o) =>
+      new optim.SequentialLR(
+        o,
+        [new optim.ConstantLR(o, { factor: 0.1, steps: 5 }), new optim.ExponentialLR(o, 0.9)],
+        [5],
+      ),
+  },
+  ReduceLROnPlateau: {
+    torch: 'S.ReduceLROnPlateau(o, factor=0.5, patience=2, cooldown=1)',
+    make: (o) => new optim.ReduceLROnPlateau(o, { factor: 0.5, patience: 2, cooldown: 1 }),
+  },
+};
