@@ -14,12 +14,22 @@ type Deliver = (target: AnyTensor, grad: Tensor) => void;
 
 let passes = 0;
 
-/** The operations that lead to `root`, the last one first. */
-function order(root: GradNode): GradNode[] {
+/** What a pass is for: the tensors whose gradients are wanted, or null for all leaves. */
+interface Goal {
+  /** Wanted results of operations, by the node that made them. */
+  readonly nodes: ReadonlyMap<GradNode, AnyTensor>;
+  readonly leaves: ReadonlySet<AnyTensor>;
+  /** Wanted tensors are independent: what they were computed from does not count. */
+  readonly partial: boolean;
+}
+
+/** The operations that lead to `root`, the last one first; only those through which a wanted tensor is reached. */
+function order(root: GradNode, goal: Goal | null): GradNode[] {
   const pass = ++passes;
   const nodes: GradNode[] = [root];
   root.visited = pass;
   for (let next = 0; next < nodes.length; next++) {
+    if (goal !== null && goal.partial && goal.nodes.has(nodes[next])) continue;
     for (const edge of nodes[next].edges) {
       if (edge instanceof GradNode && edge.visited !== pass) {
         edge.visited = pass;
@@ -27,7 +37,21 @@ function order(root: GradNode): GradNode[] {
       }
     }
   }
-  return nodes.sort((a, b) => b.sequence - a.sequence);
+  nodes.sort((a, b) => b.sequence - a.sequence);
+  return goal === null ? nodes : usefulOf(nodes, goal);
+}
+
+function usefulOf(nodes: readonly GradNode[], goal: Goal): GradNode[] {
+  const useful = new Set<GradNode>();
+  // From the inputs on, so that what a node leads to is known before the node.
+  for (let i = nodes.length - 1; i >= 0; i--) {
+    const node = nodes[i];
+    const isWanted = (edge: GradNode['edges'][number]): boolean =>
+      edge instanceof GradNode ? useful.has(edge) : edge !== null && goal.leaves.has(edge);
+    const isEnd = goal.partial && goal.nodes.has(node);
+    if (goal.nodes.has(node) || (!isEnd && node.edges.some(isWanted))) useful.add(node);
+  }
+  return nodes.filter((node) => useful.has(node));
 }
 
 function checkSeed(root: AnyTensor, seed: AnyTensor | undefined): void {
@@ -62,9 +86,13 @@ class BackwardPass {
 
   constructor(
     private readonly retainGraph: boolean,
-    private readonly captures: ReadonlyMap<GradNode, AnyTensor>,
+    private readonly goal: Goal | null,
     private readonly deliver: Deliver,
   ) {}
+
+  /** The sum so far of the gradient of each operation's result that is still to be visited. */
+  private readonly pending = new Map<GradNode, Tensor>();
+  private expected: ReadonlySet<GradNode> | null = null;
 
   run(root: AnyTensor, seed: Tensor): void {
     if (root._node === null) {
@@ -73,25 +101,40 @@ class BackwardPass {
       this.deliverWaiting();
       return;
     }
-    const nodes = order(root._node);
-    const freed = nodes.find((node) => node.isFreed);
+    const nodes = order(root._node, this.goal);
+    const freed = nodes.find((node) => node.isFreed && !this.isEnd(node));
     freed?.requireSaved();
+    if (nodes[0] !== root._node) return; // Nothing that is wanted lies behind it.
+    if (this.goal !== null) this.expected = new Set(nodes);
     seed._retain();
-    root._node.pending = seed;
+    this.pending.set(root._node, seed);
     try {
       for (const node of nodes) this.visit(node);
       this.deliverWaiting();
     } finally {
-      for (const node of nodes) {
-        node.pending?._release();
-        node.pending = null;
-      }
+      for (const grad of this.pending.values()) grad._release();
+      this.pending.clear();
     }
   }
 
+  /** Whether the pass goes no further than this node's result. */
+  private isEnd(node: GradNode): boolean {
+    return this.goal !== null && this.goal.partial && this.goal.nodes.has(node);
+  }
+
   private visit(node: GradNode): void {
-    if (node.pending === null) return;
-    const grad = node.hooks === null ? node.pending : this.hooked(node.hooks, node.pending);
+    const arrived = this.pending.get(node);
+    if (arrived === undefined) return;
+    const grad = node.hooks === null ? arrived : this.hooked(node.hooks, arrived);
+    if (!this.isEnd(node)) this.passOn(node, grad);
+    this.pending.delete(node);
+    const target = this.goal?.nodes.get(node);
+    if (target !== undefined) this.give(target, grad);
+    else this.drop(grad);
+    if (!this.retainGraph && !this.isEnd(node)) node.free();
+  }
+
+  private passOn(node: GradNode, grad: Tensor): void {
     const parts = ruleOf(node, grad);
     // Each place gets its reference before any of them can give one back.
     for (const part of parts) {
@@ -102,24 +145,24 @@ class BackwardPass {
     parts.forEach((part, i) => {
       if (part !== null) this.send(node.edges[i], part);
     });
-    node.pending = null;
-    const target = this.captures.get(node);
-    if (target !== undefined) this.give(target, grad);
-    else this.drop(grad);
-    if (!this.retainGraph) node.free();
   }
 
   private send(edge: GradNode['edges'][number], part: Tensor): void {
     if (edge === null) this.drop(part);
     else if (!(edge instanceof GradNode)) this.give(edge, part);
-    else if (edge.pending === null) edge.pending = part;
+    else if (this.expected !== null && !this.expected.has(edge)) this.drop(part);
     else {
-      const sum = add(edge.pending, part);
+      const before = this.pending.get(edge);
+      if (before === undefined) {
+        this.pending.set(edge, part);
+        return;
+      }
+      const sum = add(before, part);
       sum._retain();
       this.temporary.add(sum);
-      this.drop(edge.pending);
+      this.drop(before);
       this.drop(part);
-      edge.pending = sum;
+      this.pending.set(edge, sum);
     }
   }
 
@@ -188,15 +231,13 @@ function ruleOf(node: GradNode, grad: Tensor): readonly (Tensor | null)[] {
   }
 }
 
-const noCaptures: ReadonlyMap<GradNode, AnyTensor> = new Map();
-
 /** {@link Tensor.backward}: accumulates into the leaves. */
 export function backward(root: AnyTensor, options: BackwardOptions = {}): void {
   const createGraph = options.createGraph ?? false;
   checkSeed(root, options.gradient);
   withGrad(createGraph, () => {
     tidy(() => {
-      const pass = new BackwardPass(options.retainGraph ?? createGraph, noCaptures, addToLeaf);
+      const pass = new BackwardPass(options.retainGraph ?? createGraph, null, addToLeaf);
       pass.run(root, (options.gradient as Tensor | undefined) ?? (ones(root.shape, { dtype: root.dtype }) as Tensor));
     });
   });
@@ -212,7 +253,13 @@ function addToLeaf(leaf: AnyTensor, grad: Tensor): void {
 }
 
 /** Options of {@link gradients}. */
-export type GradientsOptions = BackwardOptions;
+export interface GradientsOptions extends BackwardOptions {
+  /**
+   * Take the inputs for independent: where one was computed from another, that does not count. Default false: the
+   * whole derivative, as PyTorch's.
+   */
+  partial?: boolean;
+}
 
 /**
  * The gradients of `output` with respect to `inputs`, without touching any tensor's `grad`. An input
@@ -230,20 +277,21 @@ export function gradients(output: AnyTensor, inputs: readonly AnyTensor[], optio
     }
   });
   const createGraph = options.createGraph ?? false;
-  const captures = new Map<GradNode, AnyTensor>();
-  for (const input of inputs) if (input._node !== null) captures.set(input._node, input);
+  const nodes = new Map<GradNode, AnyTensor>();
+  for (const input of inputs) if (input._node !== null) nodes.set(input._node, input);
+  const leaves = new Set(inputs.filter((input) => input._node === null));
+  const goal: Goal = { nodes, leaves, partial: options.partial ?? false };
   return withGrad(createGraph, () =>
     tidy(() => {
       const found = new Map<AnyTensor | GradNode, Tensor>();
-      const wanted = new Set<AnyTensor>(inputs);
       const collect: Deliver = (target, grad) => {
         const key = target._node ?? target;
         const before = found.get(key);
-        if (target._node !== null || wanted.has(target)) {
+        if (target._node !== null || leaves.has(target)) {
           found.set(key, before === undefined ? grad : add(before, grad));
         }
       };
-      const pass = new BackwardPass(options.retainGraph ?? createGraph, captures, collect);
+      const pass = new BackwardPass(options.retainGraph ?? createGraph, goal, collect);
       pass.run(
         output,
         (options.gradient as Tensor | undefined) ?? (ones(output.shape, { dtype: output.dtype }) as Tensor),

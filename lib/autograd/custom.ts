@@ -4,6 +4,7 @@ import { tidy } from '../tensor/scope';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
 import { describe } from '../tensor/shape';
 import { gradients } from './backward';
+import { variable } from './functional';
 import { recordMany } from './many';
 import { GradNode, isGradEnabled, withGrad } from './node';
 
@@ -79,7 +80,7 @@ function leavesOf(root: AnyTensor): AnyTensor[] {
   return [...leaves];
 }
 
-function variable(x: AnyTensor): AnyTensor {
+function copyOf(x: AnyTensor): AnyTensor {
   const copy = x.detach();
   if (x.requiresGrad) copy.requiresGrad = true;
   return copy;
@@ -95,7 +96,7 @@ export function checkpoint<A extends readonly AnyTensor[]>(fn: (...inputs: A) =>
   const start = currentGenerator().snapshot();
   const found: { leaves: AnyTensor[] } = { leaves: [] };
   const out = tidy(() => {
-    const copies = inputs.map(variable);
+    const copies = inputs.map(copyOf);
     const result = fn(...(copies as unknown as A));
     if (!isTensor(result)) throw new TypeError(`checkpoint: the function must give a tensor, got ${describe(result)}`);
     found.leaves = leavesOf(result).filter((leaf) => !copies.includes(leaf));
@@ -108,10 +109,12 @@ export function checkpoint<A extends readonly AnyTensor[]>(fn: (...inputs: A) =>
     const saved = node.saved;
     return withGrad(true, () =>
       withGenerator(start.snapshot(), () => {
-        const copies = createGraph ? [...saved] : saved.map((x, i) => (inputs[i].requiresGrad ? withGradient(x) : x));
+        const copies = saved.map((x, i) =>
+          !inputs[i].requiresGrad ? x : createGraph ? variable('checkpoint', x) : withGradient(x),
+        );
         const again = fn(...(copies as unknown as A));
         const wanted = [...copies.filter((_, i) => inputs[i].requiresGrad), ...found.leaves];
-        return gradients(again, wanted, { gradient: grad, createGraph });
+        return gradients(again, wanted, { gradient: grad, createGraph, partial: true });
       }),
     );
   });

@@ -1,27 +1,17 @@
 /** Whole derivatives and their products with vectors. */
 import { GradientError } from '../errors';
-import { alias, reshape, slice } from '../ops/views';
+import { reshape, slice } from '../ops/views';
 import { stack } from '../ops/rearrange';
-import { isFloat } from '../tensor/dtype';
 import { zeros } from '../tensor/creation';
 import { tidy } from '../tensor/scope';
 import { describe, formatShape, sameShape } from '../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
 import { gradients } from './backward';
-import { grad } from './functional';
+import { grad, variable } from './functional';
 import { isGradEnabled, withGrad } from './node';
 
 /** A function of tensors that gives one tensor. */
 export type TensorFunction<A extends readonly Tensor[]> = (...inputs: A) => Tensor;
-
-/** An input that the graph starts from, connected to whatever `x` itself depends on. */
-function variable(op: string, x: AnyTensor): Tensor {
-  if (!isTensor(x) || !isFloat(x.dtype)) throw new TypeError(`${op}: every input must be a floating-point tensor`);
-  x._check(op);
-  const input = alias(x) as Tensor;
-  if (!input.requiresGrad) input.requiresGrad = true;
-  return input;
-}
 
 function checkOutput(op: string, out: unknown): Tensor {
   if (!isTensor(out)) throw new GradientError(`${op}: the function must return a tensor, got ${describe(out)}`);
@@ -48,7 +38,9 @@ export function vjp<A extends readonly Tensor[]>(
   );
   const pullback = (gradient: Tensor): Tensor[] => {
     if (!value.requiresGrad) return variables.map((x) => zeros(x.shape, { dtype: x.dtype }) as Tensor);
-    return withGrad(true, () => gradients(value, variables, { gradient, retainGraph: true, createGraph }));
+    return withGrad(true, () =>
+      gradients(value, variables, { gradient, retainGraph: true, createGraph, partial: true }),
+    );
   };
   return { value: createGraph ? value : value.detach(), pullback };
 }
@@ -80,7 +72,7 @@ export function jvp<A extends readonly Tensor[]>(
       const still = zeros(value.shape, { dtype: value.dtype }) as Tensor;
       if (!value.requiresGrad) return { value: value.detach(), tangent: still };
       const probe = zeros(value.shape, { dtype: value.dtype, requiresGrad: true }) as Tensor;
-      const pulled = gradients(value, variables, { gradient: probe, createGraph: true });
+      const pulled = gradients(value, variables, { gradient: probe, createGraph: true, partial: true });
       const product = pulled.map((g, i) => g.mul(tangents[i]).sum()).reduce((a, b) => a.add(b));
       const tangent = product.requiresGrad
         ? gradients(product, [probe], { createGraph: isOuterRecording(inputs) })[0]
@@ -105,7 +97,7 @@ export function jacobian(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
       const flat = reshape(out, [out.size]);
       const rows = Array.from(
         { length: out.size },
-        (_, i) => gradients(slice(flat, i), [input], { retainGraph: true, createGraph })[0],
+        (_, i) => gradients(slice(flat, i), [input], { retainGraph: true, createGraph, partial: true })[0],
       );
       const all = reshape(stack(rows), shape);
       return createGraph ? all : all.detach();

@@ -8,12 +8,10 @@ import { alias } from '../ops/views';
 import { gradients } from './backward';
 import { isGradEnabled, withGrad } from './node';
 
-/** An input that the graph starts from, connected to whatever `x` itself depends on. */
-function variable(x: AnyTensor): Tensor {
-  if (!isTensor(x) || !isFloat(x.dtype)) {
-    throw new TypeError('grad: every argument must be a floating-point tensor');
-  }
-  x._check('grad');
+/** @internal An input that the graph starts from, connected to whatever `x` itself depends on. */
+export function variable(op: string, x: AnyTensor): Tensor {
+  if (!isTensor(x) || !isFloat(x.dtype)) throw new TypeError(`${op}: every input must be a floating-point tensor`);
+  x._check(op);
   const input = alias(x) as Tensor;
   if (!input.requiresGrad) input.requiresGrad = true;
   return input;
@@ -31,7 +29,7 @@ export function valueAndGrad<A extends readonly Tensor[]>(
     const createGraph = isGradEnabled() && args.some((arg) => arg._requiresGrad);
     return withGrad(true, () =>
       tidy(() => {
-        const inputs = args.map(variable);
+        const inputs = args.map((arg) => variable('grad', arg));
         const value = fn(...(inputs as unknown as A));
         if (!isTensor(value) || value.size !== 1) {
           const got = isTensor(value) ? `shape ${formatShape(value.shape)}` : typeof value;
@@ -40,7 +38,7 @@ export function valueAndGrad<A extends readonly Tensor[]>(
         const independent = !value._requiresGrad;
         const grads = independent
           ? inputs.map((input) => input.detach().mul(0))
-          : gradients(value, inputs, { createGraph });
+          : gradients(value, inputs, { createGraph, partial: true });
         return {
           value: createGraph ? value : value.detach(),
           grads: grads as unknown as { [K in keyof A]: Tensor },

@@ -28,8 +28,6 @@ export class GradNode {
   readonly sequence = nextSequence++;
   readonly edges: readonly Edge[];
   readonly needs: readonly boolean[];
-  /** The sum so far of the output's gradient, during a backward pass. */
-  pending: Tensor | null = null;
   /** The backward pass that visited this node last. */
   visited = 0;
   /** See {@link Tensor.registerHook}. */

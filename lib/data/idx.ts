@@ -122,14 +122,21 @@ function readable<T>(path: string, read: () => T): T {
   }
 }
 
+/** A number would be a file descriptor, of a terminal perhaps: reading it could wait for ever. */
+function checkPath(op: string, path: unknown): void {
+  if (typeof path !== 'string') throw new TypeError(`${op}: the path must be a string, got ${typeof path}`);
+}
+
 /** Reads an idx file, plain or gzipped: which of the two is seen from its contents. */
 export function readIdxSync(path: string): IdxArray {
+  checkPath('readIdxSync', path);
   const bytes = readable(path, () => readFileSync(path));
   return parseIdx(bytes, path);
 }
 
 /** {@link readIdxSync} without blocking while the file is read. */
 export async function readIdx(path: string): Promise<IdxArray> {
+  checkPath('readIdx', path);
   let bytes: Uint8Array;
   try {
     bytes = await readFile(path);

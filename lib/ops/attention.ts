@@ -1,6 +1,7 @@
 /** Attention, with memory linear in the length of the sequence. */
 import { isGradEnabled, isRecording, record, withGrad } from '../autograd/node';
 import { gradients } from '../autograd/backward';
+import { variable } from '../autograd/functional';
 import { DTypeError, ShapeError } from '../errors';
 import { arange } from '../tensor/creation';
 import { defaultGenerator, Generator } from '../tensor/generator';
@@ -88,8 +89,15 @@ function rowsOf(x: Tensor, from: number, to: number): Tensor {
   return slice(x, ...x.shape.slice(0, -2).map(() => null), [from, to]);
 }
 
+/** Queries [from, to) and the keys that they may see. */
+interface Block {
+  from: number;
+  to: number;
+  keys: number;
+}
+
 /** Blocks of queries whose scores fit, with the keys that they may see. */
-function blocksOf(q: Tensor, k: Tensor, causal: boolean): { from: number; to: number; keys: number }[] {
+function blocksOf(q: Tensor, k: Tensor, causal: boolean): Block[] {
   const [queries, keys] = [q.shape[q.rank - 2], k.shape[k.rank - 2]];
   const perQuery = sizeOf(q.shape.slice(0, -2)) * keys;
   const size = Math.max(16, Math.floor(wholeScores / Math.max(1, perQuery)));
@@ -113,11 +121,16 @@ function forwardBlocks(q: Tensor, k: Tensor, v: Tensor, s: Settings): Tensor {
   );
 }
 
-/** Adds `part` to the first rows of `total`. */
+/** The sum of `total` and `part` in its first rows; takes the place of `total`. */
 function addRowsTo(total: Tensor | null, part: Tensor, rows: number): Tensor {
-  const missing = rows - part.shape[part.rank - 2];
-  const whole = missing > 0 ? part.pad([0, 0, 0, missing]) : part;
-  return total === null ? whole : add(total, whole);
+  const sum = tidy(() => {
+    const missing = rows - part.shape[part.rank - 2];
+    const wide = missing > 0 ? part.pad([0, 0, 0, missing]) : part;
+    return total === null ? wide : add(total, wide);
+  });
+  total?.dispose();
+  if (sum !== part) part.dispose();
+  return sum;
 }
 
 /** The gradients, with the weights of each block computed anew (as in Dao et al., 2022). */
@@ -127,19 +140,24 @@ function backwardBlocks(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, s: Settin
     let dk: Tensor | null = null;
     let dv: Tensor | null = null;
     const rows = k.shape[k.rank - 2];
-    blocksOf(q, k, s.causal).forEach(({ from, to, keys }, i) => {
-      const [qi, ki, vi] = [rowsOf(q, from, to), rowsOf(k, 0, keys), rowsOf(v, 0, keys)];
-      const gi = rowsOf(grad, from, to);
-      const weights = weightsOf(qi, ki, s, from, to);
-      const used = dropped(weights, s, i);
-      dv = addRowsTo(dv, matmul(transpose(used), gi), rows);
-      const back = dropped(matmul(gi, transpose(vi)), s, i);
-      const scores = mul(softmaxBackward(back, weights), s.scale);
-      dq.push(matmul(scores, ki));
-      dk = addRowsTo(dk, matmul(transpose(scores), qi), rows);
+    blocksOf(q, k, s.causal).forEach((block, i) => {
+      const part = tidy(() => backwardBlock(rowsOf(grad, block.from, block.to), q, k, v, s, block, i));
+      dq.push(part.dq);
+      dk = addRowsTo(dk, part.dk, rows);
+      dv = addRowsTo(dv, part.dv, rows);
     });
     return [concat(dq, -2), dk as unknown as Tensor, dv as unknown as Tensor];
   });
+}
+
+function backwardBlock(grad: Tensor, q: Tensor, k: Tensor, v: Tensor, s: Settings, block: Block, number: number) {
+  const { from, to, keys } = block;
+  const [qi, ki, vi] = [rowsOf(q, from, to), rowsOf(k, 0, keys), rowsOf(v, 0, keys)];
+  const weights = weightsOf(qi, ki, s, from, to);
+  const used = dropped(weights, s, number);
+  const back = dropped(matmul(grad, transpose(vi)), s, number);
+  const scores = mul(softmaxBackward(back, weights), s.scale);
+  return { dq: matmul(scores, ki), dk: matmul(transpose(scores), qi), dv: matmul(transpose(used), grad) };
 }
 
 function checkMask(mask: AnyTensor | null | undefined, scores: Shape): AnyTensor | null {
@@ -216,19 +234,13 @@ function blockwise(q: Tensor, k: Tensor, v: Tensor, s: Settings): Tensor {
         const [a, b, c] = saved as Tensor[];
         const settings = { ...s, mask: s.mask === null ? null : saved[3] };
         if (!isGradEnabled()) return backwardBlocks(grad, a, b, c, settings);
-        const variables = [a, b, c].map((x) => (x.requiresGrad ? x : withRecording(x)));
+        const variables = [a, b, c].map((x) => variable('attention', x));
         const again = whole(variables[0], variables[1], variables[2], settings);
-        return gradients(again, variables, { gradient: grad, createGraph: true });
+        return gradients(again, variables, { gradient: grad, createGraph: true, partial: true });
       },
     );
   }
   return out;
-}
-
-function withRecording(x: Tensor): Tensor {
-  const leaf = x.detach();
-  leaf.requiresGrad = true;
-  return leaf;
 }
 
 /** @internal For layers that expose the weights. */

@@ -71,9 +71,7 @@ export function index<D extends DType>(x: Tensor<D>, ...specs: readonly IndexSpe
     }
     spec._check('index');
     const isMask = (spec.dtype as DType) === 'bool';
-    const positions = isMask
-      ? positionsOf(spec as Tensor<'bool'>, x.shape, axis)
-      : [nonNegative(spec as AnyTensor, x.shape[axis])];
+    const positions = isMask ? positionsOf(spec as Tensor<'bool'>, x.shape, axis) : [nonNegative(spec, x.shape[axis])];
     for (const position of positions) {
       basic.push(null);
       steps.push(position);

@@ -76,7 +76,7 @@ export function multinomial(weights: AnyTensor, count: number, options: Multinom
   const running = div(cumsum(w, -1), sum(w, -1, { keepDims: true }));
   const draws = cast(rand([...w.shape.slice(0, -1), count], { generator }), w.dtype);
   // The last sum may be rounded below the largest draw.
-  return searchSorted(running, draws as Tensor, { right: true }).minimum(classes - 1) as unknown as Tensor<'int32'>;
+  return searchSorted(running, draws, { right: true }).minimum(classes - 1);
 }
 
 /** The numbers 0 to n - 1 in random order, int32. PyTorch's randperm. */

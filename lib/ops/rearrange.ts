@@ -293,7 +293,7 @@ export function diag<D extends DType>(x: Tensor<D>, offset = 0): Tensor<D> {
   const { dtypes } = opTable.sliceBackward;
   const working = dtypes.includes(x.dtype) ? x.dtype : 'int32';
   const placed = sliceBackward(cast(x, working) as Tensor, [n * n], [{ start, step: n + 1, length: x.size }]);
-  return cast(reshape(placed, [n, n]), x.dtype) as unknown as Tensor<D>;
+  return cast(reshape(placed, [n, n]), x.dtype);
 }
 
 /** The sum of the main diagonal of the last two axes. */

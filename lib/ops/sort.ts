@@ -117,7 +117,7 @@ export function unique<D extends DType>(x: Tensor<D>): Unique<D> {
     return { values, inverse: reshape(indices, x.shape), counts: indices.clone() };
   }
   const isNew = concat([ones([1], { dtype: 'bool' }), notEqual(slice(values, [1]), slice(values, [0, -1]))]);
-  const groups = cumsum(isNew, 0).sub(1) as unknown as Tensor<'int32'>;
+  const groups = cumsum(isNew, 0).sub(1);
   const distinct = maskedSelect(values, isNew);
   const blank = zeros([x.size], { dtype: 'int32' });
   const inverse = scatterAdd(blank, 0, indices, groups);

@@ -14,7 +14,7 @@ export interface ClipNormOptions {
 }
 
 function gradientsOf(op: string, parameters: Tensor | Iterable<Tensor>): Tensor[] {
-  const list = isTensor(parameters) ? [parameters as Tensor] : [...parameters];
+  const list = isTensor(parameters) ? [parameters] : [...parameters];
   return list.flatMap((parameter, i) => {
     if (!isTensor(parameter)) throw new TypeError(`${op}: parameter ${String(i)} is not a tensor`);
     const { grad, sparseGrad } = parameter;

@@ -169,7 +169,7 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     }
     this.paramGroups.forEach((group, i) => {
       const { params, ...settings } = saved.groups[i];
-      void params;
+      params;
       Object.assign(group, settings);
     });
     for (const [number, { steps, tensors }] of Object.entries(saved.state)) {

@@ -55,7 +55,7 @@ function resolveOptimizer(given: CompileOptions['optimizer'], parameters: Tensor
     const known = Object.keys(byName).join(', ');
     throw new RangeError(`compile: unknown optimizer ${JSON.stringify(given)}; known are ${known}`);
   }
-  return new byName[given](parameters) as unknown as Optimizer;
+  return new byName[given](parameters);
 }
 
 function isOptimizer(value: unknown): value is Optimizer {

@@ -50,6 +50,7 @@ struct VecI {
   KINDLING_INLINE VecI operator*(VecI o) const { return {_mm512_mullo_epi32(v, o.v)}; }
   KINDLING_INLINE VecI operator&(VecI o) const { return {_mm512_and_si512(v, o.v)}; }
   KINDLING_INLINE VecI operator|(VecI o) const { return {_mm512_or_si512(v, o.v)}; }
+  KINDLING_INLINE VecI operator^(VecI o) const { return {_mm512_xor_si512(v, o.v)}; }
   template <int n>
   KINDLING_INLINE VecI shiftLeft() const {
     return {_mm512_slli_epi32(v, n)};
@@ -99,6 +100,15 @@ KINDLING_INLINE VecF sqrt(VecF a) { return {_mm512_sqrt_ps(a.v)}; }
 /// To the nearest integer, ties to even.
 KINDLING_INLINE VecF roundEven(VecF a) {
   return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+KINDLING_INLINE VecF floor(VecF a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
+}
+KINDLING_INLINE VecF ceil(VecF a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC)};
+}
+KINDLING_INLINE VecF trunc(VecF a) {
+  return {_mm512_roundscale_ps(a.v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)};
 }
 /// mask ? a : b
 KINDLING_INLINE VecF select(Mask m, VecF a, VecF b) {
@@ -155,6 +165,7 @@ struct VecI {
   KINDLING_INLINE VecI operator*(VecI o) const { return {_mm256_mullo_epi32(v, o.v)}; }
   KINDLING_INLINE VecI operator&(VecI o) const { return {_mm256_and_si256(v, o.v)}; }
   KINDLING_INLINE VecI operator|(VecI o) const { return {_mm256_or_si256(v, o.v)}; }
+  KINDLING_INLINE VecI operator^(VecI o) const { return {_mm256_xor_si256(v, o.v)}; }
   template <int n>
   KINDLING_INLINE VecI shiftLeft() const {
     return {_mm256_slli_epi32(v, n)};
@@ -208,6 +219,15 @@ KINDLING_INLINE VecF sqrt(VecF a) { return {_mm256_sqrt_ps(a.v)}; }
 /// To the nearest integer, ties to even.
 KINDLING_INLINE VecF roundEven(VecF a) {
   return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+KINDLING_INLINE VecF floor(VecF a) {
+  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)};
+}
+KINDLING_INLINE VecF ceil(VecF a) {
+  return {_mm256_round_ps(a.v, _MM_FROUND_TO_POS_INF | _MM_FROUND_NO_EXC)};
+}
+KINDLING_INLINE VecF trunc(VecF a) {
+  return {_mm256_round_ps(a.v, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC)};
 }
 /// mask ? a : b
 KINDLING_INLINE VecF select(Mask m, VecF a, VecF b) { return {_mm256_blendv_ps(b.v, a.v, m.m)}; }
@@ -265,6 +285,7 @@ struct VecI {
   KINDLING_INLINE VecI operator*(VecI o) const { return wrap(u() * o.u()); }
   KINDLING_INLINE VecI operator&(VecI o) const { return {v & o.v}; }
   KINDLING_INLINE VecI operator|(VecI o) const { return {v | o.v}; }
+  KINDLING_INLINE VecI operator^(VecI o) const { return {v ^ o.v}; }
   template <int n>
   KINDLING_INLINE VecI shiftLeft() const {
     return wrap(u() << n);
@@ -311,6 +332,9 @@ KINDLING_INLINE VecI min(VecI a, VecI b) { return {a.v < b.v ? a.v : b.v}; }
 KINDLING_INLINE VecF sqrt(VecF a) { return {sqrtf(a.v)}; }
 /// To the nearest integer, ties to even.
 KINDLING_INLINE VecF roundEven(VecF a) { return {rintf(a.v)}; }
+KINDLING_INLINE VecF floor(VecF a) { return {floorf(a.v)}; }
+KINDLING_INLINE VecF ceil(VecF a) { return {ceilf(a.v)}; }
+KINDLING_INLINE VecF trunc(VecF a) { return {truncf(a.v)}; }
 /// mask ? a : b
 KINDLING_INLINE VecF select(Mask m, VecF a, VecF b) { return {m.m ? a.v : b.v}; }
 KINDLING_INLINE VecI select(Mask m, VecI a, VecI b) { return {m.m ? a.v : b.v}; }

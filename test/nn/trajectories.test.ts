@@ -1,7 +1,8 @@
 /** Trains every layer for ten steps from PyTorch's initial weights; see trajectories/row.ts. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { nn, optim, tensor, tidy, type AnyTensor, type Tensor } from '../../lib';
+import type { nn } from '../../lib';
+import { optim, tensor, tidy, type AnyTensor, type Tensor } from '../../lib';
 import { decode, fingerprintOf, type Encoded } from '../ops/fixture';
 import { mismatch, spread, type Dense } from '../ops/reference';
 import { families } from './trajectories';

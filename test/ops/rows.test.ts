@@ -85,7 +85,7 @@ function joined(a: Tensor, b: Tensor): Tensor {
     return x
       .reshape([1, x.size])
       .matmul(tensor(matrix, { shape: [x.size, size], dtype: 'float64' }))
-      .reshape([size]) as Tensor;
+      .reshape([size]);
   };
   return place(a, 0).add(place(b, a.size));
 }
