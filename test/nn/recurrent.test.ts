@@ -198,7 +198,7 @@ describe('lengths', () => {
     const lengths = Int32Array.from([3, 0, 5]);
     const all = model.run(x, { lengths, state });
     for (const row of [0, 2]) {
-      const part = [row, row + 1];
+      const part = [row, row + 1] as const;
       const alone = model.run(x.slice(part, [0, lengths[row]]), {
         state: { h: state.h.slice(null, part), c: state.c.slice(null, part) },
       });
