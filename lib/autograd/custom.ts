@@ -58,7 +58,7 @@ export function customFunction<A extends readonly AnyTensor[]>(
           `${name}: backward must give one gradient or null for each of the ${String(inputs.length)} inputs`,
         );
       }
-      return grads;
+      return grads as readonly (Tensor | null)[];
     });
     return out;
   };

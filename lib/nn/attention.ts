@@ -181,7 +181,7 @@ abstract class TransformerLayer extends Module {
     super();
     const { feedforward = 2048, dropout = 0.1, activation = 'relu', normFirst = false, generator } = options;
     if (activation !== 'relu' && (activation as string) !== 'gelu') {
-      throw new TypeError(`${layer}: unknown activation ${String(activation)}; known are relu, gelu`);
+      throw new TypeError(`${layer}: unknown activation ${activation}; known are relu, gelu`);
     }
     checkNumber(layer, 'dropout', dropout, 0, 1);
     this.p = dropout;

@@ -113,7 +113,7 @@ export function gelu<D extends DType>(x: Tensor<D>, options: GeluOptions = {}): 
     return mul(mul(input, 0.5), add(tanh(inner), 1)) as never;
   }
   if ((approximate as string) !== 'none') {
-    throw new TypeError(`gelu: unknown approximation ${String(approximate)}; known are none, tanh`);
+    throw new TypeError(`gelu: unknown approximation ${approximate}; known are none, tanh`);
   }
   return mul(mul(input, 0.5), add(erf(mul(input, Math.SQRT1_2)), 1)) as never;
 }

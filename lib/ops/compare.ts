@@ -89,7 +89,7 @@ const methods = { equal, notEqual, less, lessEqual, greater, greaterEqual };
 type CompareMethods = { [K in keyof typeof methods]: (other: Operand) => Tensor<'bool'> };
 
 declare module '../tensor/tensor' {
-  // eslint-disable-next-line @typescript-eslint/no-unused-vars -- a merged interface repeats the parameters
+  // eslint-disable-next-line @typescript-eslint/no-unused-vars, @typescript-eslint/no-empty-object-type -- merged: repeats the parameters, adds the supertype
   interface Tensor<D extends DType = 'float32'> extends CompareMethods {}
 }
 defineMethods(methods);

@@ -21,10 +21,10 @@ function parse(equation: unknown, count: number): { inputs: string[][]; output: 
   if (typeof equation !== 'string') {
     throw new TypeError(`einsum: the equation must be a string, got ${describe(equation)}`);
   }
-  const [left, right, ...more] = equation.replaceAll(' ', '').split('->');
-  const inputs = left.split(',').map((part) => [...part]);
+  const [left, right, ...more] = equation.replaceAll(' ', '').split('->') as [string, string | undefined, ...string[]];
+  const inputs = left.split(',').map((part) => part.split(''));
   const isLabel = (label: string): boolean => /^[a-zA-Z]$/.test(label);
-  if (more.length > 0 || !inputs.flat().every(isLabel) || (right !== undefined && ![...right].every(isLabel))) {
+  if (more.length > 0 || !inputs.flat().every(isLabel) || (right !== undefined && !right.split('').every(isLabel))) {
     throw new ShapeError(`einsum: cannot read ${describe(equation)}: expected letters as in "ij,jk->ik"`);
   }
   if (inputs.length !== count) {
@@ -33,9 +33,9 @@ function parse(equation: unknown, count: number): { inputs: string[][]; output: 
   const all = inputs.flat();
   // Without an arrow: the labels that occur once, in the order of the alphabet.
   const output =
-    (right as string | undefined) === undefined
+    right === undefined
       ? [...new Set(all)].filter((label) => all.filter((other) => other === label).length === 1).sort()
-      : [...right];
+      : right.split('');
   const unknown = output.find((label, i) => !all.includes(label) || output.indexOf(label) !== i);
   if (unknown !== undefined) {
     throw new ShapeError(`einsum: "${equation}": label ${unknown} of the result must occur once there and in an input`);

@@ -42,7 +42,7 @@ abstract class MomentOptimizer<S extends MomentSettings> extends Optimizer<S> {
     checkNumber(name, 'weightDecay', weightDecay, 0);
   }
 
-  protected override initialState(parameter: Tensor, _settings: S): Tensor[] {
+  protected override initialState(...[parameter]: [Tensor, S]): Tensor[] {
     return this.blanks(parameter, 2);
   }
 }

@@ -63,7 +63,7 @@ export class LBFGS {
     checkNumber('LBFGS', 'toleranceGrad', toleranceGrad, 0);
     checkNumber('LBFGS', 'toleranceChange', toleranceChange, 0);
     if (lineSearch !== undefined && (lineSearch as string) !== 'strongWolfe') {
-      throw new TypeError(`LBFGS: unknown lineSearch ${String(lineSearch)}; known is strongWolfe`);
+      throw new TypeError(`LBFGS: unknown lineSearch ${lineSearch}; known is strongWolfe`);
     }
     this.parameters = [...parameters];
     this.parameters.forEach((parameter, i) => {

@@ -29,6 +29,10 @@ export interface OptimizerState {
   readonly groups: readonly Readonly<Record<string, unknown>>[];
 }
 
+function isGroup(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'params' in value;
+}
+
 interface Slot {
   readonly state: readonly Tensor[];
   steps: number;
@@ -76,10 +80,10 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
    * @throws RangeError for a setting out of range or a parameter that is there already; DTypeError.
    */
   addParamGroup(group: ParameterGroup<S>): void {
-    if (typeof group !== 'object' || !('params' in group)) {
+    if (!isGroup(group)) {
       throw new TypeError(`${this.name}: a group must be an object with params, got ${describe(group)}`);
     }
-    const given = Object.fromEntries(Object.entries(group).filter(([, value]) => value !== undefined));
+    const given = Object.fromEntries(Object.entries(group).filter(([, value]) => (value as unknown) !== undefined));
     const complete = { ...this.defaults, ...given, params: [...group.params] } as unknown as Group<S>;
     checkNumber(this.name, 'lr', complete.lr, 0);
     this.check(complete);
@@ -168,9 +172,8 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
       if (!fits) throw new ShapeError(`${this.name}: the saved state of parameter ${number} does not fit`);
     }
     this.paramGroups.forEach((group, i) => {
-      const { params, ...settings } = saved.groups[i];
-      params;
-      Object.assign(group, settings);
+      const settings = Object.entries(saved.groups[i]).filter(([name]) => name !== 'params');
+      Object.assign(group, Object.fromEntries(settings));
     });
     for (const [number, { steps, tensors }] of Object.entries(saved.state)) {
       const parameter = parameters[Number(number)];

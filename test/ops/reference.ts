@@ -187,7 +187,7 @@ export function mismatch(actual: AnyTensor, expected: Dense, rtol = 1.3e-6, atol
   for (let i = 0; i < data.length; i++) {
     const want = expected.data[i];
     const same = Object.is(data[i], want) || data[i] === want || (Number.isNaN(data[i]) && Number.isNaN(want));
-    if (!same && !(Math.abs(Number(data[i]) - want) <= atol + rtol * Math.abs(want))) {
+    if (!same && !(Math.abs(data[i] - want) <= atol + rtol * Math.abs(want))) {
       return `element ${String(i)} is ${String(data[i])}, expected ${String(want)}`;
     }
   }

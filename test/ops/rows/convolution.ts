@@ -160,7 +160,7 @@ export const rows: Rows = {
       [[1, 3, 3, 5], [1, 3, 3, 5], 1],
       [[0, 2, 4, 4], [2, 2, 2, 3], 2],
       [[2, 4, 4], [3, 2, 3, 1], 3],
-      [[2, 3, 9, 11], [17, 3, 3, 2], 17],
+      [[1, 2, 5, 11], [9, 2, 3, 2], 9],
     ],
     badCalls('conv2d', 2, conv2d),
   ),
@@ -174,12 +174,12 @@ export const rows: Rows = {
       [1, 1, 1, 1],
     ],
     [
-      [3, 5, 6, 7],
-      [7, 5, 2, 2],
+      [3, 2, 3, 5],
+      [7, 2, 2, 2],
     ],
     [
-      [1, 20, 5, 5],
-      [2, 20, 5, 5],
+      [1, 9, 5, 5],
+      [2, 9, 5, 5],
     ],
   ]),
   'nn.functional.conv2d/stride': conv2dRow({ stride: [2, 3] }, 'stride=(2, 3)', [
@@ -196,8 +196,8 @@ export const rows: Rows = {
       [1, 2, 2, 2],
     ],
     [
-      [1, 3, 12, 40],
-      [5, 3, 4, 4],
+      [1, 2, 6, 40],
+      [3, 2, 4, 4],
     ],
   ]),
   'nn.functional.conv2d/padding': conv2dRow({ padding: [2, 1] }, 'padding=(2, 1)', [
@@ -214,8 +214,8 @@ export const rows: Rows = {
       [2, 1, 1, 1],
     ],
     [
-      [2, 4, 7, 9],
-      [5, 4, 5, 3],
+      [1, 3, 4, 9],
+      [4, 3, 5, 3],
     ],
   ]),
   'nn.functional.conv2d/strideAndPadding': conv2dRow({ stride: 2, padding: 1 }, 'stride=2, padding=1', [
@@ -232,8 +232,8 @@ export const rows: Rows = {
       [2, 2, 1, 1],
     ],
     [
-      [1, 4, 14, 38],
-      [6, 4, 3, 3],
+      [1, 2, 7, 38],
+      [3, 2, 3, 3],
     ],
   ]),
   'nn.functional.conv2d/same': conv2dRow({ padding: 'same', dilation: [1, 2] }, 'padding="same", dilation=(1, 2)', [
@@ -250,8 +250,8 @@ export const rows: Rows = {
       [1, 1, 1, 1],
     ],
     [
-      [1, 3, 6, 20],
-      [5, 3, 4, 3],
+      [1, 2, 5, 20],
+      [3, 2, 4, 3],
     ],
   ]),
   'nn.functional.conv2d/valid': conv2dRow({ padding: 'valid' }, 'padding="valid"', [
@@ -268,8 +268,8 @@ export const rows: Rows = {
       [2, 1, 1, 4],
     ],
     [
-      [1, 3, 6, 20],
-      [5, 3, 4, 3],
+      [1, 2, 5, 20],
+      [3, 2, 4, 3],
     ],
   ]),
   'nn.functional.conv2d/dilation': conv2dRow({ dilation: [2, 3], padding: 1 }, 'dilation=(2, 3), padding=1', [
@@ -286,8 +286,8 @@ export const rows: Rows = {
       [2, 1, 1, 2],
     ],
     [
-      [1, 3, 9, 21],
-      [5, 3, 3, 3],
+      [1, 2, 5, 21],
+      [3, 2, 3, 3],
     ],
   ]),
   'nn.functional.conv2d/groups': conv2dRow({ groups: 2, padding: 1 }, 'groups=2, padding=1', [
@@ -304,8 +304,8 @@ export const rows: Rows = {
       [2, 3, 1, 1],
     ],
     [
-      [2, 10, 5, 7],
-      [16, 5, 3, 3],
+      [1, 6, 4, 5],
+      [6, 3, 3, 3],
     ],
   ]),
   'nn.functional.conv2d/depthwise': conv2dRow({ groups: 3, stride: 2, padding: 1 }, 'groups=3, stride=2, padding=1', [
@@ -322,8 +322,8 @@ export const rows: Rows = {
       [3, 1, 3, 3],
     ],
     [
-      [1, 3, 13, 37],
-      [3, 1, 5, 4],
+      [1, 3, 5, 37],
+      [3, 1, 3, 4],
     ],
     [
       [0, 3, 4, 4],
@@ -338,7 +338,7 @@ export const rows: Rows = {
       [[2, 1, 1, 1, 1], [3, 1, 1, 1, 1], 3],
       [[0, 1, 2, 2, 2], [1, 1, 2, 2, 2], 1],
       [[1, 3, 2, 4], [2, 1, 2, 1, 3], 2],
-      [[2, 3, 3, 4, 11], [5, 3, 2, 3, 3], 5],
+      [[1, 2, 3, 4, 7], [3, 2, 2, 3, 3], 3],
     ],
     badCalls('conv3d', 3, conv3d),
   ),
@@ -360,8 +360,8 @@ export const rows: Rows = {
         [2, 2, 1, 1, 2],
       ],
       [
-        [1, 4, 5, 7, 9],
-        [6, 2, 3, 3, 3],
+        [1, 2, 3, 5, 7],
+        [4, 1, 3, 3, 2],
       ],
     ],
   ),
@@ -429,7 +429,7 @@ export const rows: Rows = {
       [[2, 1, 2, 4], [1, 3, 2, 1], 3],
       [[0, 2, 2, 2], [2, 1, 2, 2], 1],
       [[2, 3, 3], [2, 2, 2, 2], 2],
-      [[2, 5, 6, 9], [5, 17, 3, 3], 17],
+      [[1, 3, 3, 9], [3, 5, 3, 3], 5],
     ],
     badTransposed('convTranspose2d', 2, convTranspose2d),
   ),
@@ -450,8 +450,8 @@ export const rows: Rows = {
         [2, 1, 4, 3],
       ],
       [
-        [2, 5, 6, 9],
-        [5, 7, 4, 4],
+        [1, 3, 3, 5],
+        [3, 4, 4, 4],
       ],
     ],
   ),
@@ -472,8 +472,8 @@ export const rows: Rows = {
         [2, 1, 2, 3],
       ],
       [
-        [1, 6, 5, 8],
-        [6, 4, 3, 3],
+        [1, 4, 3, 4],
+        [4, 2, 3, 3],
       ],
     ],
   ),

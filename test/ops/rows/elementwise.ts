@@ -5,16 +5,16 @@ import type { Row, Rows } from '../row';
 import { binaryRow, notTensors, unaryRow, type UnaryOptions } from './build';
 
 const special = [dense([7], [NaN, Infinity, -Infinity, 0, -0, 1e30, -1e30])];
-const whole: UnaryOptions['more'] = [[spread([5, 7], -9, 9, 'int32')]];
+const whole = [[spread([5, 7], -9, 9, 'int32')]];
 // Away from the integers, where these functions jump.
 const halves = { low: -3.4, high: 3.4, gradientAt: [0.1, 0.4] as const, more: [special] };
 
 const unary: Record<string, [string, UnaryOptions?]> = {
-  neg: ['torch.neg(x0)', { more: [...(whole ?? []), special] }],
+  neg: ['torch.neg(x0)', { more: [...whole, special] }],
   abs: ['torch.abs(x0)', { gradientAt: [0.3, 2], more: whole }],
   sign: ['torch.sign(x0)', { gradientAt: [0.3, 2], more: whole }],
   square: ['torch.square(x0)', { more: whole }],
-  relu: ['torch.relu(x0)', { gradientAt: [0.3, 2], more: [...(whole ?? []), special] }],
+  relu: ['torch.relu(x0)', { gradientAt: [0.3, 2], more: [...whole, special] }],
   exp: ['torch.exp(x0)', { more: [special] }],
   expm1: ['torch.expm1(x0)'],
   log: ['torch.log(x0)', { low: 0.1, high: 4, more: [special] }],

@@ -42,7 +42,7 @@ const shapes: Readonly<Record<number, readonly (readonly number[])[]>> = {
   3: [
     [1, 1, 4, 4, 4],
     [2, 1, 4, 4, 5],
-    [1, 2, 4, 5, 20],
+    [1, 1, 4, 4, 9],
     [0, 1, 4, 4, 4],
     [1, 4, 5, 4],
   ],
@@ -359,7 +359,7 @@ export const rows: Rows = {
       [1, 2, 3, 4],
       [2, 1, 1, 5],
       [1, 1, 1, 1],
-      [1, 2, 5, 18],
+      [1, 1, 3, 18],
     ],
   ),
   'nn.functional.interpolate/bilinearFactor': resampled(
@@ -369,7 +369,7 @@ export const rows: Rows = {
       [1, 2, 3, 4],
       [2, 1, 1, 5],
       [1, 1, 1, 2],
-      [1, 2, 5, 18],
+      [1, 1, 3, 18],
     ],
   ),
   'nn.functional.interpolate/bilinearAligned': resampled(
@@ -379,7 +379,7 @@ export const rows: Rows = {
       [1, 2, 3, 4],
       [2, 1, 1, 5],
       [1, 1, 6, 1],
-      [1, 2, 5, 18],
+      [1, 1, 3, 18],
     ],
   ),
   'nn.functional.interpolate/trilinear': resampled(
