@@ -1,7 +1,6 @@
-/** Recurrent layers beyond the operator table and the trajectories: both ways of computing them, lengths, states, cells. */
+/** Recurrent layers beyond the operator table and the trajectories: both ways of computing them, lengths, states. */
 import {
   cast,
-  concat,
   gradients,
   keep,
   manualSeed,
@@ -20,20 +19,10 @@ import {
   type Tensor,
 } from '../../lib';
 import { checkLengths, recurrentLayer, type CellKind } from '../../lib/ops/recurrent';
+import { expectClose, scalarOf, values } from './compare';
 
 const kinds: readonly CellKind[] = ['lstm', 'gru', 'tanh', 'relu'];
 const gates: Readonly<Record<CellKind, number>> = { lstm: 4, gru: 3, tanh: 1, relu: 1 };
-
-function values(x: AnyTensor): number[] {
-  return Array.from(x.dataSync() as ArrayLike<number>, Number);
-}
-
-function expectClose(actual: AnyTensor, wanted: AnyTensor, tolerance = 1e-5): void {
-  expect(actual.shape).toEqual(wanted.shape);
-  const w = values(wanted);
-  const far = values(actual).findIndex((v, i) => !(Math.abs(v - w[i]) <= tolerance * (1 + Math.abs(w[i]))));
-  if (far >= 0) throw new Error(`element ${String(far)} is ${String(values(actual)[far])}, not ${String(w[far])}`);
-}
 
 interface Problem {
   readonly kind: CellKind;
@@ -73,16 +62,6 @@ function leaves(inputs: readonly Tensor[], dtype: 'float32' | 'float64'): Tensor
     leaf.requiresGrad = true;
     return leaf;
   });
-}
-
-/** A scalar of some outputs in which every element has a weight of its own. */
-function scalarOf(outputs: readonly Tensor[]): Tensor {
-  return outputs
-    .map((out, i) => {
-      const weights = Float64Array.from({ length: out.size }, (_, j) => Math.sin(j + i));
-      return out.mul(tensor(weights, { shape: out.shape, dtype: out.dtype })).sum();
-    })
-    .reduce((a, b) => a.add(b));
 }
 
 describe.each(kinds)('%s: the fused kernel and single steps in float64', (kind) => {
@@ -367,44 +346,6 @@ describe('layers', () => {
     expect(after.allocatedBytes).toBe(before.allocatedBytes);
     x.dispose();
     model.dispose();
-  });
-});
-
-describe('cells', () => {
-  test.each([
-    ['LSTM', () => new nn.LSTMCell(3, 5), () => nn.lstm(3, 5)],
-    ['GRU', () => new nn.GRUCell(3, 5), () => nn.gru(3, 5)],
-    ['RNN', () => new nn.RNNCell(3, 5), () => nn.rnn(3, 5)],
-    ['RNN, relu', () => new nn.RNNCell(3, 5, { nonlinearity: 'relu' }), () => nn.rnn(3, 5, { nonlinearity: 'relu' })],
-  ] as const)('%s: step by step what the layer gives', (_, makeCell, makeLayer) => {
-    manualSeed(11);
-    const [cell, layer] = [makeCell(), makeLayer()];
-    layer.loadStateDict(Object.fromEntries(Object.entries(cell.stateDict()).map(([name, p]) => [`${name}_l0`, p])));
-    const x = randn([4, 2, 3]);
-    const outputs: Tensor[] = [];
-    let state: nn.RecurrentState | undefined;
-    for (let t = 0; t < 4; t++) {
-      state =
-        cell instanceof nn.LSTMCell ? cell.next(x.slice(t), state) : { h: cell.forward(x.slice(t), state?.h), c: null };
-      outputs.push(state.h.unsqueeze(0));
-    }
-    const whole = layer.run(x);
-    expectClose(concat(outputs), whole.output, 1e-6);
-    const loss = scalarOf(outputs);
-    loss.backward();
-    scalarOf(outputs.map((__, t) => whole.output.slice([t, t + 1]))).backward();
-    cell.parameters().forEach((p, i) => {
-      expectClose(p.grad as Tensor, layer.parameters()[i].grad as Tensor);
-    });
-    cell.dispose();
-    layer.dispose();
-  });
-
-  test('without biases have none', () => {
-    const cell = new nn.GRUCell(3, 4, { bias: false });
-    expect(Object.keys(cell.stateDict())).toEqual(['weight_ih', 'weight_hh']);
-    expect(cell.forward(zeros([2, 3])).shape).toEqual([2, 4]);
-    cell.dispose();
   });
 });
 
