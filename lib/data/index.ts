@@ -5,3 +5,4 @@ export { parseIdx, readIdx, readIdxSync, type IdxArray } from './idx';
 export { mnist, type MnistOptions } from './mnistDataset';
 export { permutation } from '../tensor/shuffle';
 export * from './text';
+export * from './textFiles';

@@ -1,14 +1,14 @@
 /** Recurrent layers and cells, by PyTorch's formulas and parameter names. */
 import { ShapeError } from '../errors';
 import { add } from '../ops/binary';
-import { concat } from '../ops/copies';
+import { concat, contiguous } from '../ops/copies';
 import { dropout as drop } from '../ops/random';
 import { linear } from '../ops/matmul';
 import { stack } from '../ops/rearrange';
-import { cellStep, checkLengths, checkState, gatesOf, recurrentLayer, type CellKind } from '../ops/recurrent';
+import { checkLengths, checkState, gatesOf, recurrentLayer, type CellKind } from '../ops/recurrent';
 import { requireFloat } from '../ops/reduce';
-import { slice, transpose } from '../ops/views';
-import { rand, zeros } from '../tensor/creation';
+import { slice, squeeze, transpose, unsqueeze } from '../ops/views';
+import { full, rand, zeros } from '../tensor/creation';
 import type { Generator } from '../tensor/generator';
 import { checkInteger, checkNumber, formatShape } from '../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
@@ -49,12 +49,12 @@ export interface RunOptions {
   /** Initial state; zeros by default. */
   state?: { h: AnyTensor; c?: AnyTensor | null };
   /** Valid steps of each row, in [0, steps]; all of them by default. Later positions give 0 and change no state. */
-  lengths?: AnyTensor | readonly number[];
+  lengths?: AnyTensor | ArrayLike<number>;
 }
 
 /** All outputs and the final state. */
-export interface RecurrentResult {
-  output: Tensor;
+export interface RecurrentResult<Output = Tensor> {
+  output: Output;
   state: RecurrentState;
 }
 
@@ -146,31 +146,47 @@ export abstract class Recurrent extends Module {
   }
 
   /**
-   * {@link Recurrent.forward} with initial state and lengths, and the final state: that after each row's last valid step.
-   * @throws ShapeError, RangeError naming what does not fit.
+   * {@link Recurrent.forward} with initial state and lengths, and the final state: that after each row's last valid
+   * step (of the reverse direction, after the first). A {@link PackedSequence} gives a packed output.
+   * @throws ShapeError, RangeError, DTypeError, TypeError naming what does not fit.
    */
-  run(x: AnyTensor | PackedSequence, options: RunOptions = {}): RecurrentResult {
+  run(x: PackedSequence, options?: Pick<RunOptions, 'state'>): RecurrentResult<PackedSequence>;
+  run(x: AnyTensor, options?: RunOptions): RecurrentResult;
+  run(x: AnyTensor | PackedSequence, options: RunOptions = {}): RecurrentResult | RecurrentResult<PackedSequence> {
     if (x instanceof PackedSequence) {
-      return this.run(this.batchFirst ? transpose(x.data, 0, 1) : x.data, { ...options, lengths: x.lengths });
+      const { output, state } = this.steps(x.data, x.lengths, options.state);
+      return { output: new PackedSequence(output, x.lengths), state };
     }
+    const input = this.check(x, this.batchFirst ? '[n, steps, ' : '[steps, n, ');
+    // Laid out step by step once, not by every product.
+    const steps = this.batchFirst ? contiguous(transpose(input, 0, 1)) : input;
+    const { output, state } = this.steps(steps, options.lengths, options.state);
+    return { output: this.batchFirst ? transpose(output, 0, 1) : output, state };
+  }
+
+  private check(x: AnyTensor, axes: string): Tensor {
     const input = requireFloat(this.layer, 'x', x);
     if (input.rank !== 3 || input.shape[2] !== this.inputSize) {
-      const expected = this.batchFirst ? '[n, steps, ' : '[steps, n, ';
       throw new ShapeError(
         `${this.layer}(${String(this.inputSize)}, ${String(this.hiddenSize)}): expected an input of shape ` +
-          `${expected}${String(this.inputSize)}], got ${formatShape(input.shape)}`,
+          `${axes}${String(this.inputSize)}], got ${formatShape(input.shape)}`,
       );
     }
-    const steps = this.batchFirst ? transpose(input, 0, 1) : input;
-    const [count, n] = steps.shape;
-    const lengths = checkLengths(this.layer, options.lengths, n, count);
-    const { output, state } = this.stack(steps, lengths, this.initialState(options.state, n, input));
-    return { output: this.batchFirst ? transpose(output, 0, 1) : output, state };
+    return input;
+  }
+
+  /** @param x [steps, n, inputSize] */
+  private steps(x: AnyTensor, lengths: RunOptions['lengths'], state: RunOptions['state']): RecurrentResult {
+    const input = this.check(x, '[steps, n, ');
+    const [steps, n] = input.shape;
+    if (steps === 0) throw new ShapeError(`${this.layer}: an input of shape ${formatShape(input.shape)} has no steps`);
+    const valid = checkLengths(this.layer, lengths, n, steps);
+    return this.stack(input, valid, this.initialState(state, n, input));
   }
 
   private initialState(given: RunOptions['state'], n: number, like: Tensor): RecurrentState {
     const shape = [this.numLayers * this.directions, n, this.hiddenSize];
-    const blank = (): Tensor => zeros(shape, { dtype: like.dtype }) as Tensor;
+    const blank = (): Tensor => zeros(shape, { dtype: like.dtype });
     const h = given === undefined ? blank() : checkState(this.layer, 'state.h', given.h, shape);
     if (this.kind !== 'lstm') return { h, c: null };
     const c = given?.c;
@@ -243,14 +259,16 @@ export class GRU extends Recurrent {
   }
 }
 
+function checkNonlinearity(layer: string, given: RNNOptions['nonlinearity'] = 'tanh'): 'tanh' | 'relu' {
+  const known: readonly string[] = ['tanh', 'relu'];
+  if (!known.includes(given)) throw new TypeError(`${layer}: unknown nonlinearity ${given}; known are tanh, relu`);
+  return given;
+}
+
 /** A plain recurrent layer (Elman, 1990), parameters as PyTorch's nn.RNN. */
 export class RNN extends Recurrent {
   constructor(inputSize: number, hiddenSize: number, options: RNNOptions = {}) {
-    const { nonlinearity = 'tanh' } = options;
-    if (nonlinearity !== 'tanh' && (nonlinearity as string) !== 'relu') {
-      throw new TypeError(`RNN: unknown nonlinearity ${nonlinearity}; known are tanh, relu`);
-    }
-    super('RNN', nonlinearity, inputSize, hiddenSize, options);
+    super('RNN', checkNonlinearity('RNN', options.nonlinearity), inputSize, hiddenSize, options);
   }
 }
 
@@ -286,14 +304,22 @@ abstract class Cell extends Module {
       );
     }
     const shape = [input.shape[0], this.hiddenSize];
-    const blank = (): Tensor => zeros(shape, { dtype: input.dtype }) as Tensor;
+    const blank = (): Tensor => zeros(shape, { dtype: input.dtype });
     const h = state === undefined ? blank() : checkState(this.layer, 'state.h', state.h, shape);
     const given = state?.c;
     const c = given === undefined || given === null ? blank() : checkState(this.layer, 'state.c', given, shape);
     const weights = { ih: this.weight_ih, hh: this.weight_hh, bih: this.bias_ih, bhh: this.bias_hh };
     const { bias, hiddenBias } = foldBiases(this.kind, weights, this.hiddenSize);
-    const projection = linear(input, this.weight_ih, bias);
-    return cellStep(this.kind, projection, h, this.kind === 'lstm' ? c : null, this.weight_hh, hiddenBias);
+    const next = recurrentLayer(this.kind, {
+      projections: unsqueeze(linear(input, this.weight_ih, bias), 0),
+      weight: this.weight_hh,
+      hiddenBias,
+      h0: h,
+      c0: this.kind === 'lstm' ? c : null,
+      lengths: full([input.shape[0]], 1, { dtype: 'int32' }),
+      reverse: false,
+    });
+    return { h: squeeze(next.y, 0), c: next.c };
   }
 
   /** The next hidden state from a zero state: x float [n, inputSize] to [n, hiddenSize]. */
@@ -324,7 +350,7 @@ export class GRUCell extends Cell {
 /** One step of an {@link RNN}: `forward(x, h)` gives the next hidden state. */
 export class RNNCell extends Cell {
   constructor(inputSize: number, hiddenSize: number, options: CellOptions & { nonlinearity?: 'tanh' | 'relu' } = {}) {
-    super('RNNCell', options.nonlinearity ?? 'tanh', inputSize, hiddenSize, options);
+    super('RNNCell', checkNonlinearity('RNNCell', options.nonlinearity), inputSize, hiddenSize, options);
   }
 }
 

@@ -47,10 +47,12 @@ Status checkForward(const OpCall& call) {
                       is(call.inputs[1], 2, cell.gates * h, h) && is(call.inputs[3], 2, n, h) &&
                       (!cell.isLstm || is(call.inputs[4], 2, n, h)) &&
                       (!cell.isGru || is(call.inputs[4], 1, h));
+  // What is kept for the way back may be left out: 0 steps of it.
+  const int64_t kept = call.outputs[2].rank == 3 && call.outputs[2].shape[0] == 0 ? 0 : t;
   const bool outputs =
       is(y, 3, t, n, h) && is(call.outputs[1], 2, n, h) &&
-      is(call.outputs[2], 3, t, n, cell.saved * h) &&
-      (!cell.isLstm || (is(call.outputs[3], 2, n, h) && is(call.outputs[4], 3, t, n, h)));
+      is(call.outputs[2], 3, kept, n, cell.saved * h) &&
+      (!cell.isLstm || (is(call.outputs[3], 2, n, h) && is(call.outputs[4], 3, kept, n, h)));
   if (!inputs || !outputs) return broken(call, "shapes do not fit");
   return checkLengths(call, call.inputs[2], t, n);
 }

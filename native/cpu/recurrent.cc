@@ -1,257 +1,127 @@
 // Recurrent layers over a whole sequence: LSTM, GRU and the plain RNN. The projections of the
 // inputs come from one product outside; here each step is one product with the state and one pass
-// over the gates. Threads take rows of the batch through all steps, so that none waits for another.
+// over the gates. A block of rows goes through all steps before anything else sees it, so that no
+// step waits for a thread and the states stay in the first-level cache.
 
 #include "cpu/recurrent.h"
 
-#include <cmath>
-#include <cstring>
-
+#include "core/op_info.h"
 #include "core/status.h"
 #include "cpu/gemm.h"
 #include "cpu/kernel_table.h"
-#include "cpu/parallel.h"
+#include "cpu/recurrent_cells.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-Status noMemory(const char* op) { return fail(Status::outOfMemory, "%s: no scratch memory", op); }
-
-VecF one() { return VecF::set1(1.0f); }
-
-/// The cells. `gates`: products per step; `saved`: what forward keeps of a step, in widths.
-/// step(): from the products and the previous state to the next. back(): from the gradient of the
-/// new state to those of the products, and what goes on to the previous state directly.
-struct Lstm {
-  static constexpr int gates = 4, saved = 4;
-  static constexpr bool hasCell = true, hasHiddenBias = false;
-};
-struct Gru {
-  static constexpr int gates = 3, saved = 4;
-  static constexpr bool hasCell = false, hasHiddenBias = true;
-};
-template <bool relu>
-struct Rnn {
-  static constexpr int gates = 1, saved = 1;
-  static constexpr bool hasCell = false, hasHiddenBias = false;
-};
-
-/// Pointers of one row at one step.
-struct StepRow {
-  int64_t width;
-  const float* input;    // the inputs' projections
-  const float* product;  // the state's
-  float* saved;
-  float* h;
-  float* c;
-  float* y;
-  float* cells;  // c of all steps, kept
-};
-
-void step(Lstm, const StepRow& r) {
-  const int64_t n = r.width;
-  forLanes(n, [&](int64_t j, int lanes) {
-    const auto gate = [&](int k) {
-      return get(r.input + k * n + j, lanes) + get(r.product + k * n + j, lanes);
-    };
-    const VecF i = sigmoid(gate(0)), f = sigmoid(gate(1)), g = tanh(gate(2)), o = sigmoid(gate(3));
-    const VecF c = fma(f, get(r.c + j, lanes), i * g);
-    const VecF h = o * tanh(c);
-    put(i, r.saved + j, lanes);
-    put(f, r.saved + n + j, lanes);
-    put(g, r.saved + 2 * n + j, lanes);
-    put(o, r.saved + 3 * n + j, lanes);
-    put(c, r.c + j, lanes);
-    put(c, r.cells + j, lanes);
-    put(h, r.h + j, lanes);
-    put(h, r.y + j, lanes);
-  });
-}
-
-void step(Gru, const StepRow& r) {
-  const int64_t n = r.width;
-  forLanes(n, [&](int64_t j, int lanes) {
-    const VecF reset = sigmoid(get(r.input + j, lanes) + get(r.product + j, lanes));
-    const VecF update = sigmoid(get(r.input + n + j, lanes) + get(r.product + n + j, lanes));
-    const VecF hidden = get(r.product + 2 * n + j, lanes);
-    const VecF fresh = tanh(fma(reset, hidden, get(r.input + 2 * n + j, lanes)));
-    const VecF h = fma(update, get(r.h + j, lanes) - fresh, fresh);
-    put(reset, r.saved + j, lanes);
-    put(update, r.saved + n + j, lanes);
-    put(fresh, r.saved + 2 * n + j, lanes);
-    put(hidden, r.saved + 3 * n + j, lanes);
-    put(h, r.h + j, lanes);
-    put(h, r.y + j, lanes);
-  });
-}
-
-template <bool relu>
-void step(Rnn<relu>, const StepRow& r) {
-  forLanes(r.width, [&](int64_t j, int lanes) {
-    const VecF sum = get(r.input + j, lanes) + get(r.product + j, lanes);
-    const VecF h = relu ? maxRaw(VecF::zero(), sum) : tanh(sum);
-    put(h, r.saved + j, lanes);
-    put(h, r.h + j, lanes);
-    put(h, r.y + j, lanes);
-  });
-}
-
-/// Pointers of one row at one step on the way back.
-struct BackRow {
-  int64_t width;
-  const float* saved;
-  const float* cell;  // after the step
-  const float* cellBefore;
-  const float* stateBefore;
-  const float* grad;  // of this step's output, or nullptr
-  float* dh;          // in: of the state after; out: what goes around the products
-  float* dc;
-  float* inputGrad;    // of the inputs' projections
-  float* productGrad;  // of the state's, where they differ
-};
-
-KINDLING_INLINE VecF stateGradient(const BackRow& r, int64_t j, int lanes) {
-  const VecF dh = get(r.dh + j, lanes);
-  return r.grad ? dh + get(r.grad + j, lanes) : dh;
-}
-
-void back(Lstm, const BackRow& r) {
-  const int64_t n = r.width;
-  forLanes(n, [&](int64_t j, int lanes) {
-    const VecF i = get(r.saved + j, lanes), f = get(r.saved + n + j, lanes);
-    const VecF g = get(r.saved + 2 * n + j, lanes), o = get(r.saved + 3 * n + j, lanes);
-    const VecF dh = stateGradient(r, j, lanes);
-    const VecF t = tanh(get(r.cell + j, lanes));
-    const VecF dc = fma(dh * o, one() - t * t, get(r.dc + j, lanes));
-    put(dc * g * i * (one() - i), r.inputGrad + j, lanes);
-    put(dc * get(r.cellBefore + j, lanes) * f * (one() - f), r.inputGrad + n + j, lanes);
-    put(dc * i * (one() - g * g), r.inputGrad + 2 * n + j, lanes);
-    put(dh * t * o * (one() - o), r.inputGrad + 3 * n + j, lanes);
-    put(dc * f, r.dc + j, lanes);
-    put(VecF::zero(), r.dh + j, lanes);
-  });
-}
-
-void back(Gru, const BackRow& r) {
-  const int64_t n = r.width;
-  forLanes(n, [&](int64_t j, int lanes) {
-    const VecF reset = get(r.saved + j, lanes), update = get(r.saved + n + j, lanes);
-    const VecF fresh = get(r.saved + 2 * n + j, lanes), hidden = get(r.saved + 3 * n + j, lanes);
-    const VecF dh = stateGradient(r, j, lanes);
-    const VecF dFresh = dh * (one() - update) * (one() - fresh * fresh);
-    const VecF dUpdate = dh * (get(r.stateBefore + j, lanes) - fresh) * update * (one() - update);
-    const VecF dReset = dFresh * hidden * reset * (one() - reset);
-    put(dReset, r.inputGrad + j, lanes);
-    put(dUpdate, r.inputGrad + n + j, lanes);
-    put(dFresh, r.inputGrad + 2 * n + j, lanes);
-    put(dReset, r.productGrad + j, lanes);
-    put(dUpdate, r.productGrad + n + j, lanes);
-    put(dFresh * reset, r.productGrad + 2 * n + j, lanes);
-    put(dh * update, r.dh + j, lanes);
-  });
-}
-
-template <bool relu>
-void back(Rnn<relu>, const BackRow& r) {
-  forLanes(r.width, [&](int64_t j, int lanes) {
-    const VecF h = get(r.saved + j, lanes), dh = stateGradient(r, j, lanes);
-    const VecF slope = relu ? select(VecF::zero() < h, one(), VecF::zero()) : one() - h * h;
-    put(dh * slope, r.inputGrad + j, lanes);
-    put(VecF::zero(), r.dh + j, lanes);
-  });
-}
-
-/// The batch's initial state as rows of memory.
-void copyState(const Contiguous& from, float* to, int64_t begin, int64_t end, int64_t width) {
-  memcpy(to, from.floats() + begin * width, static_cast<size_t>((end - begin) * width) * 4);
+Status noMemory(const OpCall& call) {
+  return fail(Status::outOfMemory, "%s: no scratch memory", opInfo(call.op).name);
 }
 
 // Forward. Inputs: projections [t, n, gates*h], weight [gates*h, h], lengths [n], h0 [n, h], then
 // c0 (LSTM) or the hidden bias [h] (GRU). Outputs: y [t, n, h], final h [n, h], saved
-// [t, n, saved*h], then for LSTM final c [n, h], c [t, n, h].
+// [t, n, saved*h], then for LSTM final c [n, h], c [t, n, h]. What is kept for the way back, saved
+// and c, may have 0 steps instead.
 template <class Cell>
 class Forward {
  public:
   explicit Forward(const OpCall& call)
       : call_(call),
-        s_(call.outputs[0], call.inputs[2], call.ints[0] != 0),
+        s_(call.outputs[0], call.ints[0] != 0),
+        order_(call.inputs[2], s_.steps),
         input_(call.inputs[0]),
         h0_(call.inputs[3]),
-        extra_(Cell::hasCell || Cell::hasHiddenBias ? Contiguous(call.inputs[4])
-                                                    : Contiguous(call.inputs[3])),
-        weight_(static_cast<size_t>(call.inputs[1].size) * 4),
-        bias_(Cell::hasHiddenBias ? static_cast<size_t>(Cell::gates * s_.width) * 4 : 0) {}
+        extra_(call.inputs[Cell::hasCell || Cell::hasHiddenBias ? 4 : 3]),
+        weight_(call.inputs[1], true),
+        bias_(Cell::hasHiddenBias ? static_cast<size_t>(gates()) * sizeof(float) : 0),
+        keeps_(call.outputs[2].shape[0] > 0) {}
 
   Status run() {
-    if (!input_.ok() || !h0_.ok() || !extra_.ok() || !weight_.ok() || !bias_.ok()) {
-      return noMemory("recurrent");
+    if (!order_.ok() || !input_.ok() || !h0_.ok() || !extra_.ok() || !weight_.ok() || !bias_.ok()) {
+      return noMemory(call_);
     }
-    transposeWeight(call_.inputs[1], weight_.template as<float>());
     if (Cell::hasHiddenBias) {
       float* bias = bias_.template as<float>();
-      memset(bias, 0, static_cast<size_t>(2 * s_.width) * 4);
-      memcpy(bias + 2 * s_.width, extra_.floats(), static_cast<size_t>(s_.width) * 4);
+      clearFloats(bias, 2 * s_.width);
+      copyFloats(bias + 2 * s_.width, extra_.floats(), s_.width);
     }
-    bool ok = true;
-    parallelFor(s_.rows, s_.grain(), 1, [&](int64_t begin, int64_t end) {
-      if (!rows(begin, end)) __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
-    });
-    return ok ? Status::ok : noMemory("recurrent");
+    const bool done = forBlocks(s_.rows, s_.steps * gates() * s_.width,
+                                [&](int64_t begin, int64_t end) { return block(begin, end); });
+    return done ? Status::ok : noMemory(call_);
   }
 
  private:
-  bool rows(int64_t begin, int64_t end) {
-    const int64_t n = s_.width, gates = Cell::gates * n, count = end - begin;
-    const Scratch products(static_cast<size_t>(count * gates) * 4);
-    if (!products.ok()) return false;
-    float* product = products.as<float>();
-    // The final states are where the running states live.
-    float* h = floatsAt(call_.outputs[1], begin * n);
-    copyState(h0_, h, begin, end, n);
-    float* c = nullptr;
-    if constexpr (Cell::hasCell) {
-      c = floatsAt(call_.outputs[3], begin * n);
-      copyState(extra_, c, begin, end, n);
+  int64_t gates() const { return Cell::gates * s_.width; }
+
+  /// The memory of a block.
+  struct Block {
+    int64_t begin, count;
+    float *product, *h, *c;  // [count, gates], [count, width] each
+    float* spare;            // where a step's results go that nobody keeps
+  };
+
+  bool block(int64_t begin, int64_t end) const {
+    const int64_t n = s_.width, count = end - begin;
+    const int64_t floats = count * (gates() + 2 * n) + (Cell::saved + 1) * n;
+    const Scratch memory(static_cast<size_t>(floats) * sizeof(float));
+    if (!memory.ok()) return false;
+    float* product = memory.as<float>();
+    float* h = product + count * gates();
+    const Block b = {begin, count, product, h, h + count * n, h + 2 * count * n};
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = order_.row(begin + i);
+      copyFloats(b.h + i * n, h0_.floats() + row * n, n);
+      if (Cell::hasCell) copyFloats(b.c + i * n, extra_.floats() + row * n, n);
     }
+    for (int64_t k = 0; k < s_.steps; ++k) {
+      if (!advance(b, s_.time(k))) return false;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = order_.row(begin + i);
+      copyFloats(floatsAt(call_.outputs[1], row * n), b.h + i * n, n);
+      if (Cell::hasCell) copyFloats(floatsAt(call_.outputs[3], row * n), b.c + i * n, n);
+    }
+    return true;
+  }
+
+  bool advance(const Block& b, int64_t t) const {
+    const int64_t n = s_.width, active = order_.active(t, b.begin, b.begin + b.count);
     GemmEpilogue epilogue;
     if (Cell::hasHiddenBias) epilogue.bias = bias_.template as<float>();
-    for (int64_t k = 0; k < s_.steps; ++k) {
-      const int64_t t = s_.time(k);
-      bool all = true;
-      const int64_t active = s_.activeRows(t, begin, end, &all);
-      if (active > 0 && !gemm(active, gates, n, h, n, 1, weight_.template as<float>(), gates, 1,
-                              product, gates, epilogue)) {
-        return false;
+    if (active > 0 && !gemm(active, gates(), n, b.h, n, 1, weight_.floats(), weight_.step(), 1,
+                            b.product, gates(), epilogue)) {
+      return false;
+    }
+    for (int64_t i = 0; i < b.count; ++i) {
+      const int64_t at = t * s_.rows + order_.row(b.begin + i);
+      StepRow r = {};
+      r.y = floatsAt(call_.outputs[0], at * n);
+      if (i >= active) {
+        clearFloats(r.y, n);
+        continue;
       }
-      for (int64_t row = 0; row < count; ++row) {
-        const int64_t at = t * s_.rows + begin + row;
-        float* y = floatsAt(call_.outputs[0], at * n);
-        if (!s_.active(t, begin + row)) {
-          memset(y, 0, static_cast<size_t>(n) * 4);
-          continue;
-        }
-        StepRow r = {};
-        r.width = n;
-        r.input = input_.floats() + at * gates;
-        r.product = product + row * gates;
-        r.saved = floatsAt(call_.outputs[2], at * Cell::saved * n);
-        r.h = h + row * n;
-        r.y = y;
-        if constexpr (Cell::hasCell) {
-          r.c = c + row * n;
-          r.cells = floatsAt(call_.outputs[4], at * n);
-        }
-        step(Cell(), r);
+      r.width = n;
+      r.input = input_.floats() + at * gates();
+      r.product = b.product + i * gates();
+      r.saved = keeps_ ? floatsAt(call_.outputs[2], at * Cell::saved * n) : b.spare;
+      r.h = b.h + i * n;
+      if (Cell::hasCell) {
+        r.c = b.c + i * n;
+        r.cells = keeps_ ? floatsAt(call_.outputs[4], at * n) : b.spare + Cell::saved * n;
       }
+      step(Cell(), r);
     }
     return true;
   }
 
   const OpCall& call_;
   const Sequence s_;
+  const RowOrder order_;
   const Contiguous input_, h0_, extra_;
-  const Scratch weight_, bias_;
+  const StepWeight weight_;
+  const Scratch bias_;
+  const bool keeps_;
 };
 
 // Backward. Inputs: grad of y [t, n, h], grad of the final h [n, h], saved, y, weight, lengths, h0,
@@ -262,29 +132,31 @@ class Backward {
  public:
   explicit Backward(const OpCall& call)
       : call_(call),
-        s_(call.inputs[3], call.inputs[5], call.ints[0] != 0),
+        s_(call.inputs[3], call.ints[0] != 0),
+        order_(call.inputs[5], s_.steps),
         gradZero_(isZero(call.inputs[0])),
-        grad_(gradZero_ ? call.inputs[1] : call.inputs[0]),
+        grad_(call.inputs[gradZero_ ? 1 : 0]),
         gradH_(call.inputs[1]),
-        weight_(call.inputs[4]),
         h0_(call.inputs[6]),
-        c0_(Cell::hasCell ? call.inputs[8] : call.inputs[6]),
-        gradC_(Cell::hasCell ? call.inputs[9] : call.inputs[1]),
-        products_(Cell::hasHiddenBias ? static_cast<size_t>(call.outputs[0].size) * 4 : 0) {}
+        c0_(call.inputs[Cell::hasCell ? 8 : 6]),
+        gradC_(call.inputs[Cell::hasCell ? 9 : 1]),
+        weight_(call.inputs[4], false),
+        products_(Cell::hasHiddenBias ? static_cast<size_t>(call.outputs[0].size) * sizeof(float)
+                                      : 0) {}
 
   Status run() {
-    if (!grad_.ok() || !gradH_.ok() || !weight_.ok() || !h0_.ok() || !c0_.ok() || !gradC_.ok() ||
-        !products_.ok()) {
-      return noMemory("recurrent");
+    if (!order_.ok() || !grad_.ok() || !gradH_.ok() || !h0_.ok() || !c0_.ok() || !gradC_.ok() ||
+        !weight_.ok() || !products_.ok()) {
+      return noMemory(call_);
     }
-    bool ok = true;
-    parallelFor(s_.rows, s_.grain(), 1, [&](int64_t begin, int64_t end) {
-      if (!rows(begin, end)) __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
-    });
-    return ok && weightGradient() ? Status::ok : noMemory("recurrent");
+    const bool done = forBlocks(s_.rows, s_.steps * gates() * s_.width,
+                                [&](int64_t begin, int64_t end) { return block(begin, end); });
+    return done && weightGradient() ? Status::ok : noMemory(call_);
   }
 
  private:
+  int64_t gates() const { return Cell::gates * s_.width; }
+
   /// A broadcast 0: nobody asked for the outputs of the steps.
   static bool isZero(const TensorView& view) {
     for (int axis = 0; axis < view.rank; ++axis) {
@@ -298,124 +170,135 @@ class Backward {
     return Cell::hasHiddenBias ? products_.template as<float>() : floatsAt(call_.outputs[0]);
   }
 
-  bool rows(int64_t begin, int64_t end) {
-    const int64_t n = s_.width, gates = Cell::gates * n, count = end - begin;
-    const Scratch carried(static_cast<size_t>(count * n) * 4);
-    if (!carried.ok()) return false;
-    float* dh = floatsAt(call_.outputs[1], begin * n);
-    copyState(gradH_, dh, begin, end, n);
-    float* dc = nullptr;
-    if constexpr (Cell::hasCell) {
-      dc = floatsAt(call_.outputs[3], begin * n);
-      copyState(gradC_, dc, begin, end, n);
+  /// The memory of a block: the gradients of the running states, and of a step's products.
+  struct Block {
+    int64_t begin, count;
+    float *dh, *dc, *gathered;
+  };
+
+  bool block(int64_t begin, int64_t end) const {
+    const int64_t n = s_.width, count = end - begin;
+    const Scratch memory(static_cast<size_t>(count * (2 * n + gates())) * sizeof(float));
+    if (!memory.ok()) return false;
+    float* dh = memory.as<float>();
+    const Block b = {begin, count, dh, dh + count * n, dh + 2 * count * n};
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = order_.row(begin + i);
+      copyFloats(b.dh + i * n, gradH_.floats() + row * n, n);
+      if (Cell::hasCell) copyFloats(b.dc + i * n, gradC_.floats() + row * n, n);
     }
     for (int64_t k = s_.steps; k-- > 0;) {
-      const int64_t t = s_.time(k);
-      bool all = true;
-      const int64_t active = s_.activeRows(t, begin, end, &all);
-      for (int64_t row = 0; row < count; ++row) backRow(t, begin, row, dh, dc);
-      if (active == 0) continue;
-      const float* grads = productGrads() + (t * s_.rows + begin) * gates;
-      if (all) {
-        GemmEpilogue add;
-        add.accumulate = true;
-        if (!gemm(active, n, gates, grads, gates, 1, weight_.floats(), n, 1, dh, n, add))
-          return false;
-        continue;
-      }
-      float* sum = carried.as<float>();
-      if (!gemm(active, n, gates, grads, gates, 1, weight_.floats(), n, 1, sum, n,
-                GemmEpilogue())) {
-        return false;
-      }
-      for (int64_t row = 0; row < active; ++row) {
-        if (!s_.active(t, begin + row)) continue;
-        forLanes(n, [&](int64_t j, int lanes) {
-          put(get(dh + row * n + j, lanes) + get(sum + row * n + j, lanes), dh + row * n + j,
-              lanes);
-        });
-      }
+      if (!goBack(b, s_.time(k))) return false;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t row = order_.row(begin + i);
+      copyFloats(floatsAt(call_.outputs[1], row * n), b.dh + i * n, n);
+      if (Cell::hasCell) copyFloats(floatsAt(call_.outputs[3], row * n), b.dc + i * n, n);
     }
     return true;
   }
 
-  void backRow(int64_t t, int64_t begin, int64_t row, float* dh, float* dc) {
-    const int64_t n = s_.width, gates = Cell::gates * n;
-    const int64_t at = t * s_.rows + begin + row;
-    float* inputGrad = floatsAt(call_.outputs[0], at * gates);
-    float* productGrad = productGrads() + at * gates;
-    if (!s_.active(t, begin + row)) {
-      memset(inputGrad, 0, static_cast<size_t>(gates) * 4);
-      if (Cell::hasHiddenBias) memset(productGrad, 0, static_cast<size_t>(gates) * 4);
-      return;
+  bool goBack(const Block& b, int64_t t) const {
+    const int64_t n = s_.width, active = order_.active(t, b.begin, b.begin + b.count);
+    for (int64_t i = 0; i < b.count; ++i) {
+      const int64_t row = order_.row(b.begin + i), at = t * s_.rows + row;
+      float* const grads = productGrads() + at * gates();
+      if (i < active) {
+        rowBack(b, t, i, row);
+        if (!order_.isSorted()) copyFloats(b.gathered + i * gates(), grads, gates());
+      } else {
+        clearFloats(floatsAt(call_.outputs[0], at * gates()), gates());
+        if (Cell::hasHiddenBias) clearFloats(grads, gates());
+      }
     }
-    const bool first = t == s_.firstTime(begin + row);
-    const int64_t before = (s_.timeBefore(t) * s_.rows + begin + row) * n;
+    if (active == 0) return true;
+    const float* grads =
+        order_.isSorted() ? productGrads() + (t * s_.rows + b.begin) * gates() : b.gathered;
+    GemmEpilogue epilogue;
+    epilogue.accumulate = Cell::hasCarry;
+    return gemm(active, n, gates(), grads, gates(), 1, weight_.floats(), weight_.step(), 1, b.dh, n,
+                epilogue);
+  }
+
+  void rowBack(const Block& b, int64_t t, int64_t i, int64_t row) const {
+    const int64_t n = s_.width, at = t * s_.rows + row;
+    const bool first = t == s_.firstTime(order_.length(row));
+    const int64_t before = (s_.timeBefore(t) * s_.rows + row) * n;
     BackRow r = {};
     r.width = n;
     r.saved = floatsAt(call_.inputs[2], at * Cell::saved * n);
     r.grad = gradZero_ ? nullptr : grad_.floats() + at * n;
-    r.dh = dh + row * n;
-    r.inputGrad = inputGrad;
-    r.productGrad = productGrad;
-    r.stateBefore = first ? h0_.floats() + (begin + row) * n : floatsAt(call_.inputs[3], before);
-    if constexpr (Cell::hasCell) {
-      r.dc = dc + row * n;
+    r.dh = b.dh + i * n;
+    r.inputGrad = floatsAt(call_.outputs[0], at * gates());
+    r.productGrad = productGrads() + at * gates();
+    r.stateBefore = first ? h0_.floats() + row * n : floatsAt(call_.inputs[3], before);
+    if (Cell::hasCell) {
+      r.dc = b.dc + i * n;
       r.cell = floatsAt(call_.inputs[7], at * n);
-      r.cellBefore = first ? c0_.floats() + (begin + row) * n : floatsAt(call_.inputs[7], before);
+      r.cellBefore = first ? c0_.floats() + row * n : floatsAt(call_.inputs[7], before);
     }
     back(Cell(), r);
   }
 
   /// Of all steps in two products: with the states between steps, and with the initial states.
-  bool weightGradient() {
-    const int64_t n = s_.width, gates = Cell::gates * n, between = (s_.steps - 1) * s_.rows;
-    const Scratch firsts(static_cast<size_t>(s_.rows * gates) * 4);
+  bool weightGradient() const {
+    const int64_t n = s_.width, between = (s_.steps - 1) * s_.rows;
+    const Scratch firsts(static_cast<size_t>(s_.rows * gates()) * sizeof(float));
     if (!firsts.ok()) return false;
     float* first = firsts.as<float>();
     const float* grads = productGrads();
     for (int64_t row = 0; row < s_.rows; ++row) {
-      const int64_t t = s_.firstTime(row);
+      const int64_t t = s_.firstTime(order_.length(row));
       if (t >= 0) {
-        memcpy(first + row * gates, grads + (t * s_.rows + row) * gates,
-               static_cast<size_t>(gates) * 4);
+        copyFloats(first + row * gates(), grads + (t * s_.rows + row) * gates(), gates());
       } else {
-        memset(first + row * gates, 0, static_cast<size_t>(gates) * 4);
+        clearFloats(first + row * gates(), gates());
       }
     }
     float* weight = floatsAt(call_.outputs[2]);
-    if (!gemm(gates, n, s_.rows, first, 1, gates, h0_.floats(), n, 1, weight, n, GemmEpilogue())) {
+    if (!gemm(gates(), n, s_.rows, first, 1, gates(), h0_.floats(), n, 1, weight, n,
+              GemmEpilogue())) {
       return false;
     }
     // Outputs are 0 where a row has not started, so that those steps add nothing.
     const int64_t shift = s_.rows;
-    const float* later = s_.reverse ? grads : grads + shift * gates;
+    const float* later = s_.reverse ? grads : grads + shift * gates();
     const float* states = floatsAt(call_.inputs[3], s_.reverse ? shift * n : 0);
     GemmEpilogue add;
     add.accumulate = true;
-    if (between > 0 && !gemm(gates, n, between, later, 1, gates, states, n, 1, weight, n, add)) {
+    if (between > 0 &&
+        !gemm(gates(), n, between, later, 1, gates(), states, n, 1, weight, n, add)) {
       return false;
     }
-    if (Cell::hasHiddenBias) biasGradient();
+    if (Cell::hasHiddenBias) biasGradient(first);
     return true;
   }
 
-  void biasGradient() {
-    const int64_t n = s_.width, gates = Cell::gates * n, all = s_.steps * s_.rows;
+  /// Step by step, so that rounding errors grow with the rows plus the steps, not their product.
+  void biasGradient(float* sums) const {
+    const int64_t n = s_.width;
     float* bias = floatsAt(call_.outputs[3]);
-    memset(bias, 0, static_cast<size_t>(n) * 4);
-    for (int64_t i = 0; i < all; ++i) {
-      const float* grads = productGrads() + i * gates + 2 * n;
+    clearFloats(bias, n);
+    const auto addTo = [&](float* total, const float* part) {
       forLanes(n, [&](int64_t j, int lanes) {
-        put(get(bias + j, lanes) + get(grads + j, lanes), bias + j, lanes);
+        put(get(total + j, lanes) + get(part + j, lanes), total + j, lanes);
       });
+    };
+    for (int64_t t = 0; t < s_.steps; ++t) {
+      clearFloats(sums, s_.rows > 0 ? n : 0);
+      for (int64_t row = 0; row < s_.rows; ++row) {
+        addTo(sums, productGrads() + (t * s_.rows + row) * gates() + 2 * n);
+      }
+      if (s_.rows > 0) addTo(bias, sums);
     }
   }
 
   const OpCall& call_;
   const Sequence s_;
+  const RowOrder order_;
   const bool gradZero_;
-  const Contiguous grad_, gradH_, weight_, h0_, c0_, gradC_;
+  const Contiguous grad_, gradH_, h0_, c0_, gradC_;
+  const StepWeight weight_;
   const Scratch products_;
 };
 

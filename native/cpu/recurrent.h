@@ -1,9 +1,11 @@
 #pragma once
-// What the recurrent layers share: who is active at a step, and the walk over a sequence.
+// What the recurrent layers share: the order of the rows, their blocks, the walk over the steps.
 
 #include <cstdint>
+#include <cstring>
 
 #include "core/op_call.h"
+#include "cpu/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/vec_math.h"
 
@@ -11,44 +13,102 @@ namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
+/// The rows of a batch from the longest to the shortest: at every step the active ones come first,
+/// in whatever order they were given.
+class RowOrder {
+ public:
+  RowOrder(const TensorView& lengths, int64_t steps)
+      : rows_(lengths.size),
+        steps_(steps),
+        memory_(static_cast<size_t>(2 * rows_ + steps + 1) * sizeof(int64_t)) {
+    if (!memory_.ok()) return;
+    sorted_ = memory_.as<int64_t>();
+    lengths_ = sorted_ + rows_;
+    const int32_t* from = static_cast<const int32_t*>(lengths.data);
+    for (int64_t row = 0; row < rows_; ++row) lengths_[row] = from[row * lengths.strides[0]];
+    for (int64_t row = 1; row < rows_; ++row) isSorted_ &= lengths_[row] <= lengths_[row - 1];
+    sort(lengths_ + rows_);
+  }
+
+  bool ok() const { return memory_.ok(); }
+  /// Whether the rows come in this order already.
+  bool isSorted() const { return isSorted_; }
+  /// The row at a position, and the length of a row.
+  int64_t row(int64_t position) const { return sorted_[position]; }
+  int64_t length(int64_t row) const { return lengths_[row]; }
+
+  /// How many of the positions [begin, end) are active at time t: the first ones.
+  int64_t active(int64_t t, int64_t begin, int64_t end) const {
+    while (end > begin && lengths_[sorted_[end - 1]] <= t) --end;
+    return end - begin;
+  }
+
+ private:
+  /// By counting; rows of one length keep their order. `next` has room for a number per length.
+  void sort(int64_t* next) {
+    memset(next, 0, static_cast<size_t>(steps_ + 1) * sizeof(int64_t));
+    for (int64_t row = 0; row < rows_; ++row) ++next[lengths_[row]];
+    int64_t position = 0;
+    for (int64_t length = steps_; length >= 0; --length) {
+      const int64_t count = next[length];
+      next[length] = position;
+      position += count;
+    }
+    for (int64_t row = 0; row < rows_; ++row) sorted_[next[lengths_[row]]++] = row;
+  }
+
+  const int64_t rows_, steps_;
+  const Scratch memory_;
+  int64_t *sorted_ = nullptr, *lengths_ = nullptr;
+  bool isSorted_ = true;
+};
+
 /// The dimensions of a layer's run over a padded batch. A row takes part in the steps below its
 /// length; elsewhere its state stays and its output is 0.
 struct Sequence {
   int64_t steps, rows, width;
   bool reverse;
-  const int32_t* lengths;
-  int64_t lengthStride;
 
-  Sequence(const TensorView& y, const TensorView& lengthView, bool isReverse)
-      : steps(y.shape[0]),
-        rows(y.shape[1]),
-        width(y.shape[2]),
-        reverse(isReverse),
-        lengths(static_cast<const int32_t*>(lengthView.data)),
-        lengthStride(lengthView.strides[0]) {}
+  Sequence(const TensorView& y, bool isReverse)
+      : steps(y.shape[0]), rows(y.shape[1]), width(y.shape[2]), reverse(isReverse) {}
 
-  int64_t length(int64_t row) const { return lengths[row * lengthStride]; }
-  bool active(int64_t step, int64_t row) const { return step < length(row); }
-  /// The time of the s-th step.
-  int64_t time(int64_t s) const { return reverse ? steps - 1 - s : s; }
+  /// The time of the k-th step.
+  int64_t time(int64_t k) const { return reverse ? steps - 1 - k : k; }
   /// The time at which a row starts: where its previous state is the initial one.
-  int64_t firstTime(int64_t row) const { return reverse ? length(row) - 1 : 0; }
+  int64_t firstTime(int64_t length) const { return reverse ? length - 1 : 0; }
   int64_t timeBefore(int64_t t) const { return reverse ? t + 1 : t - 1; }
-  /// Rows [begin, begin + result) hold all rows of [begin, end) that are active at t.
-  int64_t activeRows(int64_t t, int64_t begin, int64_t end, bool* all) const {
-    int64_t count = 0, active = 0;
-    for (int64_t row = begin; row < end; ++row) {
-      if (t >= length(row)) continue;
-      count = row - begin + 1;
-      ++active;
-    }
-    *all = active == count;
-    return count;
-  }
-  /// Splitting the rows needs no step to wait for another thread; fewer rows each than this make
-  /// the matrix products inefficient.
-  int64_t grain() const { return 8; }
 };
+
+/// Calls body(begin, end) for blocks of rows, which go through all steps on their own: no step
+/// waits for a thread, and what a row gives does not depend on the number of threads. Returns
+/// whether all calls returned true. `work`: multiply-adds of one row.
+template <typename Body>
+bool forBlocks(int64_t rows, int64_t work, const Body& body) {
+  // Fewer rows make the products inefficient, more leave threads idle.
+  constexpr int64_t kFewRows = 8, kBlockRows = 16;
+  constexpr int64_t kWorthThreads = 1 << 18;
+  const int64_t half = (rows + 1) / 2;
+  const int64_t size = half >= kBlockRows ? kBlockRows : half < kFewRows ? kFewRows : half;
+  const int64_t blocks = (rows + size - 1) / size;
+  struct Context {
+    const Body* body;
+    int64_t rows, size;
+    bool ok;
+  };
+  Context context = {&body, rows, size, true};
+  const PartFunction run = [](void* opaque, int block) {
+    Context& c = *static_cast<Context*>(opaque);
+    const int64_t begin = block * c.size;
+    const int64_t end = begin + c.size < c.rows ? begin + c.size : c.rows;
+    if (!(*c.body)(begin, end)) __atomic_store_n(&c.ok, false, __ATOMIC_RELAXED);
+  };
+  if (blocks > 1 && rows * work >= kWorthThreads) {
+    parallelParts(static_cast<int>(blocks), run, &context);
+  } else {
+    for (int64_t block = 0; block < blocks; ++block) run(&context, static_cast<int>(block));
+  }
+  return context.ok;
+}
 
 /// Calls body(i, lanes) over `width` elements, full vectors first.
 template <typename Body>
@@ -73,26 +133,49 @@ KINDLING_INLINE float* floatsAt(const TensorView& view, int64_t offset = 0) {
   return static_cast<float*>(view.data) + offset;
 }
 
-/// W[gates, width] as [width, gates], so that the steps' products read it along memory.
-inline void transposeWeight(const TensorView& weight, float* to) {
-  TensorView target = {};
-  target.data = to;
-  target.dtype = DType::float32;
-  target.rank = 2;
-  target.size = weight.size;
-  target.shape[0] = weight.shape[1];
-  target.shape[1] = weight.shape[0];
-  target.strides[0] = weight.shape[0];
-  target.strides[1] = 1;
-  target.contiguous = true;
-  TensorView source = weight;
-  source.shape[0] = weight.shape[1];
-  source.shape[1] = weight.shape[0];
-  source.strides[0] = weight.strides[1];
-  source.strides[1] = weight.strides[0];
-  source.contiguous = false;
-  copyStrided(target, source);
+KINDLING_INLINE void copyFloats(float* to, const float* from, int64_t count) {
+  memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
 }
+KINDLING_INLINE void clearFloats(float* to, int64_t count) {
+  memset(to, 0, static_cast<size_t>(count) * sizeof(float));
+}
+
+/// A weight matrix as the products of all steps read it: row-major, and with rows that do not fall
+/// on the same few sets of the caches.
+class StepWeight {
+ public:
+  StepWeight(const TensorView& weight, bool transposed)
+      : rows_(weight.shape[transposed ? 1 : 0]),
+        columns_(weight.shape[transposed ? 0 : 1]),
+        step_(columns_ % kSets == 0 ? columns_ + kPadding : columns_),
+        memory_(static_cast<size_t>(rows_ * step_) * sizeof(float)) {
+    if (!memory_.ok()) return;
+    TensorView from = weight;
+    if (transposed) {
+      from.shape[0] = rows_;
+      from.shape[1] = columns_;
+      from.strides[0] = weight.strides[1];
+      from.strides[1] = weight.strides[0];
+    }
+    TensorView to = from;
+    to.data = memory_.as<float>();
+    to.strides[0] = step_;
+    to.strides[1] = 1;
+    to.contiguous = step_ == columns_;
+    from.contiguous = from.contiguous && !transposed;
+    copyStrided(to, from);
+  }
+
+  bool ok() const { return memory_.ok(); }
+  const float* floats() const { return memory_.as<float>(); }
+  /// From row to row.
+  int64_t step() const { return step_; }
+
+ private:
+  static constexpr int64_t kSets = 1024, kPadding = 16;
+  const int64_t rows_, columns_, step_;
+  const Scratch memory_;
+};
 
 }  // namespace
 }  // namespace KINDLING_ISA

@@ -65,7 +65,8 @@ export const rows: LayerRows = {
     torch: 'nn.RNN(5, 7)',
     make: () => nn.rnn(5, 7),
     inputs: [x],
-    call: (m: nn.RNN, input: AnyTensor) => m.run(nn.packPaddedSequence(input, lengths)).output,
+    call: (m: nn.RNN, input: AnyTensor) =>
+      nn.padPackedSequence(m.run(nn.packPaddedSequence(input, lengths)).output).data,
     torchCall: packed(''),
   },
   LSTMCell: {

@@ -15,6 +15,7 @@ import { rows as order } from './order';
 import { rows as pooling } from './pooling';
 import { rows as random } from './random';
 import { rows as rearrange } from './rearrange';
+import { rows as recurrent } from './recurrent';
 import { rows as reduce } from './reduce';
 import { rows as softmax } from './softmax';
 import { rows as statistics } from './statistics';
@@ -35,6 +36,7 @@ export const families: Readonly<Record<string, Rows>> = {
   pooling,
   random,
   rearrange,
+  recurrent,
   reduce,
   softmax,
   statistics,
