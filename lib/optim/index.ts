@@ -4,6 +4,7 @@ export * from './average';
 export * from './clip';
 export * from './lbfgs';
 export { Optimizer } from './optimizer';
-export type { Group, GroupSettings, OptimizerState, ParameterGroup, Parameters } from './optimizer';
+export type { Group, GroupSettings, ParameterGroup, Parameters } from './optimizer';
 export * from './schedules';
 export * from './sgd';
+export type { OptimizerState, SavedSlot } from './state';

@@ -130,7 +130,7 @@ test('LBFGS with a line search finds the valley of Rosenbrock', () => {
   p.dataSync().forEach((value) => {
     expect(value).toBeCloseTo(1, 4);
   });
-  expect(() => new optim.LBFGS([p], { lineSearch: 'x' as 'strongWolfe' })).toThrow(/unknown lineSearch x/);
+  expect(() => new optim.LBFGS([p], { lineSearch: 'x' as 'strongWolfe' })).toThrow(/unknown lineSearch "x"/);
   expect(() =>
     new optim.LBFGS([p]).step(() => {
       p.grad = null;

@@ -3,16 +3,20 @@ import { optim, type Tensor } from '../../lib';
 
 export interface OptimizerRow {
   /**
-   * PyTorch's optimizer over `ps`; Lion and LAMB are written out in scripts/references/optimizers.py,
-   * and so is NAdam, whose running product PyTorch 1.13 gets wrong.
+   * PyTorch's optimizer over `ps`; Lion and LAMB are written out in scripts/references/optimizers.py. NAdam is the
+   * `foreach` one: the other form in PyTorch 1.13 multiplies the running product by the momentum twice.
    */
   torch: string;
-  make: (ps: readonly Tensor[]) => optim.Optimizer | optim.LBFGS;
+  make: (ps: readonly Tensor[]) => optim.Optimizer;
+  /** Default both: float32 within 1e-5 of PyTorch's float64 values, float64 within 1e-8. */
+  dtypes?: readonly ('float32' | 'float64')[];
 }
 
-// Each with its own type of settings; the test calls only step().
-type Make = (ps: readonly Tensor[]) => unknown;
-const row = (torch: string, make: Make): OptimizerRow => ({ torch, make: make as OptimizerRow['make'] });
+const row = (
+  torch: string,
+  make: OptimizerRow['make'],
+  dtypes: OptimizerRow['dtypes'] = ['float32', 'float64'],
+): OptimizerRow => ({ torch, make, dtypes });
 
 export const optimizers: Readonly<Record<string, OptimizerRow>> = {
   SGD: row('torch.optim.SGD(ps, lr=0.1)', (ps) => new optim.SGD(ps, { lr: 0.1 })),
@@ -41,7 +45,10 @@ export const optimizers: Readonly<Record<string, OptimizerRow>> = {
     'torch.optim.AdamW(ps, lr=0.3, amsgrad=True, weight_decay=0.2)',
     (ps) => new optim.AdamW(ps, { lr: 0.3, amsgrad: true, weightDecay: 0.2 }),
   ),
-  NAdam: row('NAdam(ps, lr=0.1, weight_decay=0.1)', (ps) => new optim.NAdam(ps, { lr: 0.1, weightDecay: 0.1 })),
+  NAdam: row(
+    'torch.optim.NAdam(ps, lr=0.1, weight_decay=0.1, foreach=True)',
+    (ps) => new optim.NAdam(ps, { lr: 0.1, weightDecay: 0.1 }),
+  ),
   RAdam: row(
     'torch.optim.RAdam(ps, lr=0.1, weight_decay=0.1)',
     (ps) => new optim.RAdam(ps, { lr: 0.1, weightDecay: 0.1 }),
@@ -75,6 +82,22 @@ export const optimizers: Readonly<Record<string, OptimizerRow>> = {
   LBFGS: row(
     'torch.optim.LBFGS(ps, lr=0.1, max_iter=4, history_size=3)',
     (ps) => new optim.LBFGS(ps, { lr: 0.1, maxIterations: 4, historySize: 3 }),
+  ),
+  // Whether a loss has fallen enough is decided in its last digits: float64 only.
+  'LBFGS/strongWolfe': row(
+    'torch.optim.LBFGS(ps, max_iter=2, history_size=3, line_search_fn="strong_wolfe")',
+    (ps) => optim.lbfgs(ps, { maxIterations: 2, historySize: 3, lineSearch: 'strongWolfe' }),
+    ['float64'],
+  ),
+  'LBFGS/longFirstStep': row(
+    'torch.optim.LBFGS(ps, lr=40, max_iter=3, line_search_fn="strong_wolfe")',
+    (ps) => optim.lbfgs(ps, { lr: 40, maxIterations: 3, lineSearch: 'strongWolfe' }),
+    ['float64'],
+  ),
+  'LBFGS/shortFirstStep': row(
+    'torch.optim.LBFGS(ps, lr=0.01, max_iter=2, line_search_fn="strong_wolfe")',
+    (ps) => optim.lbfgs(ps, { lr: 0.01, maxIterations: 2, lineSearch: 'strongWolfe' }),
+    ['float64'],
   ),
 };
 
@@ -134,3 +157,39 @@ export const schedules: Readonly<Record<string, ScheduleRow>> = {
     make: (o) => new optim.ReduceLROnPlateau(o, { factor: 0.5, patience: 2, cooldown: 1 }),
   },
 };
+
+export interface LineSearchRow {
+  /** The loss over a tensor x, and the length to try first. */
+  torch: string;
+  /** The same, and its derivative. */
+  loss: (t: number) => number;
+  slope: (t: number) => number;
+  first: number;
+}
+
+const { sin, cos, exp } = Math;
+// The first three are Moré and Thuente's (1994); the others have many minima.
+const curves: readonly (readonly [string, (t: number) => number, (t: number) => number])[] = [
+  ['-x / (x * x + 2)', (t) => -t / (t * t + 2), (t) => (t * t - 2) / (t * t + 2) ** 2],
+  [
+    '(x + 0.004) ** 5 - 2 * (x + 0.004) ** 4',
+    (t) => (t + 0.004) ** 5 - 2 * (t + 0.004) ** 4,
+    (t) => 5 * (t + 0.004) ** 4 - 8 * (t + 0.004) ** 3,
+  ],
+  ['torch.exp(x) - 4 * x', (t) => exp(t) - 4 * t, (t) => exp(t) - 4],
+  ['0.3 * x * x - torch.sin(3 * x)', (t) => 0.3 * t * t - sin(3 * t), (t) => 0.6 * t - 3 * cos(3 * t)],
+  [
+    '0.05 * x * x - x + 0.4 * torch.cos(4 * x)',
+    (t) => 0.05 * t * t - t + 0.4 * cos(4 * t),
+    (t) => 0.1 * t - 1 - 1.6 * sin(4 * t),
+  ],
+];
+
+export const lineSearches: Readonly<Record<string, LineSearchRow>> = Object.fromEntries(
+  curves.flatMap(([torch, loss, slope]) =>
+    [0.001, 0.1, 1.7, 10, 100].map((first) => [
+      `${torch}, from ${first}`,
+      { torch: `${torch}; ${first}`, loss, slope, first },
+    ]),
+  ),
+);
