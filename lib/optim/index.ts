@@ -5,6 +5,21 @@ export * from './clip';
 export * from './lbfgs';
 export { Optimizer } from './optimizer';
 export type { Group, GroupSettings, ParameterGroup, Parameters } from './optimizer';
-export * from './schedules';
+export * from './composed';
+export * from './cycles';
+export * from './plateau';
+export {
+  ConstantLR,
+  CosineAnnealingLR,
+  ExponentialLR,
+  LambdaLR,
+  LinearLR,
+  LRScheduler,
+  MultiStepLR,
+  PolynomialLR,
+  StepLR,
+  type Scheduled,
+  type SchedulerState,
+} from './schedules';
 export * from './sgd';
 export type { OptimizerState, SavedSlot } from './state';

@@ -4,7 +4,7 @@ import { assign } from '../ops/update';
 import { tensor } from '../tensor/creation';
 import { tidy } from '../tensor/scope';
 import { checkInteger, checkNumber, describe } from '../tensor/shape';
-import type { Tensor } from '../tensor/tensor';
+import { isTensor, type Tensor } from '../tensor/tensor';
 import { strongWolfe, type Trial } from './lineSearch';
 import { lossOf, Optimizer, type GroupSettings, type ParameterGroup, type Parameters } from './optimizer';
 import { denseGrad } from './sparse';
@@ -225,12 +225,14 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
   private memoryOf({ steps, tensors, numbers }: SavedSlot): Memory {
     checkInteger('LBFGS', 'the saved steps', steps, 0, Number.MAX_SAFE_INTEGER);
     const size = this.parameters.reduce((sum, parameter) => sum + parameter.size, 0);
-    const counts = Array.isArray(tensors) ? tensors.map((x) => (x.rank === 2 ? x.shape[0] : -1)) : [];
-    const fits = counts.length === 4 && counts[0] === 1 && counts[1] === 1 && counts[2] >= 0 && counts[2] === counts[3];
-    if (!fits || !tensors.every((x) => x.dtype === 'float64' && x.shape[1] === size)) {
+    const given: readonly unknown[] = Array.isArray(tensors) ? tensors : [];
+    const matrices = given.filter(isTensor).filter((x) => x.rank === 2 && x.dtype === 'float64' && x.shape[1] === size);
+    const counts = matrices.map(({ shape }) => shape[0]);
+    const fits = given.length === 4 && counts.length === 4 && counts[0] === 1 && counts[1] === 1;
+    if (!fits || counts[2] !== counts[3] || !Array.isArray(numbers) || numbers.length !== 2) {
       throw new ShapeError(`LBFGS: the saved state does not fit parameters of ${size} elements`);
     }
-    const [[direction], [previous], past, changes] = tensors.map((x, i) => {
+    const [[direction], [previous], past, changes] = matrices.map((x, i) => {
       const values = Float64Array.from(x.dataSync() as Float64Array);
       return Array.from({ length: counts[i] }, (_, row) => values.slice(row * size, (row + 1) * size));
     });

@@ -51,6 +51,13 @@ class Lamb(torch.optim.Optimizer):
                 p.add_(-group["lr"] * trust * r)
 
 
+class Negated(S.ReduceLROnPlateau):
+    """Sees the losses with the other sign."""
+
+    def step(self, value):
+        super().step(-value)
+
+
 def optimizer(torch_row):
     ps = [spread([4, 3], -1, 1).requires_grad_(True), spread([3], 0, 1).requires_grad_(True)]
     x = spread([5, 4], -1, 2)
@@ -75,7 +82,7 @@ def optimizer(torch_row):
 
 def schedule(torch_row):
     o = torch.optim.SGD([torch.zeros(2)], lr=0.1, momentum=0.9)
-    s = eval(torch_row, {"S": S, "o": o})
+    s = eval(torch_row, {"S": S, "Negated": Negated, "o": o})
     group = o.param_groups[0]
     values = [group["lr"]]
     for step in range(50):

@@ -152,6 +152,84 @@ export const schedules: Readonly<Record<string, ScheduleRow>> = {
         [5],
       ),
   },
+  'SequentialLR/three': {
+    torch:
+      'S.SequentialLR(o, [S.LinearLR(o, start_factor=0.1, total_iters=6), S.CosineAnnealingLR(o, 9), S.CosineAnnealingWarmRestarts(o, 4)], [6, 25])',
+    make: (o) =>
+      new optim.SequentialLR(
+        o,
+        [
+          new optim.LinearLR(o, { startFactor: 0.1, steps: 6 }),
+          new optim.CosineAnnealingLR(o, 9),
+          new optim.CosineAnnealingWarmRestarts(o, 4),
+        ],
+        [6, 25],
+      ),
+  },
+  ChainedScheduler: {
+    torch:
+      'S.ChainedScheduler([S.ConstantLR(o, factor=0.1, total_iters=4), S.ExponentialLR(o, 0.95), S.MultiStepLR(o, [20, 30])])',
+    make: (o) =>
+      new optim.ChainedScheduler([
+        new optim.ConstantLR(o, { factor: 0.1, steps: 4 }),
+        new optim.ExponentialLR(o, 0.95),
+        new optim.MultiStepLR(o, [20, 30]),
+      ]),
+  },
+  'ChainedScheduler/cosine': {
+    torch:
+      'S.ChainedScheduler([S.LinearLR(o, total_iters=10), S.CosineAnnealingLR(o, 15, eta_min=0.001), S.StepLR(o, 12)])',
+    make: (o) =>
+      new optim.ChainedScheduler([
+        new optim.LinearLR(o, { steps: 10 }),
+        new optim.CosineAnnealingLR(o, 15, { minRate: 0.001 }),
+        new optim.StepLR(o, 12),
+      ]),
+  },
+  'LinearLR/down': {
+    torch: 'S.LinearLR(o, start_factor=1, end_factor=0.25, total_iters=30)',
+    make: (o) => new optim.LinearLR(o, { startFactor: 1, endFactor: 0.25, steps: 30 }),
+  },
+  // The last step is the one that a loop of totalSteps steps ends with.
+  'OneCycleLR/threePhase': {
+    torch:
+      'S.OneCycleLR(o, 0.5, total_steps=50, three_phase=True, div_factor=10, final_div_factor=100, base_momentum=0.8, max_momentum=0.9)',
+    make: (o) =>
+      new optim.OneCycleLR(o, 0.5, 50, {
+        threePhase: true,
+        startFactor: 10,
+        endFactor: 100,
+        baseMomentum: 0.8,
+        maxMomentum: 0.9,
+      }),
+  },
+  'OneCycleLR/last': { torch: 'S.OneCycleLR(o, 0.5, total_steps=50)', make: (o) => new optim.OneCycleLR(o, 0.5, 50) },
+  'OneCycleLR/rateOnly': {
+    torch: 'S.OneCycleLR(o, 0.5, total_steps=50, cycle_momentum=False, pct_start=0.1)',
+    make: (o) => new optim.OneCycleLR(o, 0.5, 50, { cycleMomentum: false, rising: 0.1 }),
+  },
+  'ReduceLROnPlateau/max': {
+    torch: 'S.ReduceLROnPlateau(o, mode="max", threshold=0.01, threshold_mode="abs", patience=3, min_lr=0.002)',
+    make: (o) =>
+      new optim.ReduceLROnPlateau(o, {
+        mode: 'max',
+        threshold: 0.01,
+        thresholdMode: 'abs',
+        patience: 3,
+        minRate: 0.002,
+      }),
+  },
+  'ReduceLROnPlateau/negative': {
+    torch: 'Negated(o, patience=1, threshold=0.05)',
+    make: (o) => {
+      const schedule = new optim.ReduceLROnPlateau(o, { patience: 1, threshold: 0.05 });
+      return {
+        step: (value) => {
+          schedule.step(-value);
+        },
+      };
+    },
+  },
   ReduceLROnPlateau: {
     torch: 'S.ReduceLROnPlateau(o, factor=0.5, patience=2, cooldown=1)',
     make: (o) => new optim.ReduceLROnPlateau(o, { factor: 0.5, patience: 2, cooldown: 1 }),
