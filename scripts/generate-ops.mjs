@@ -23,7 +23,8 @@ function readRows() {
     const fields = row.split(',').map((field) => field.trim());
     if (fields.length !== 7) throw new Error(`ops.def: expected 7 fields in KINDLING_OP(${row})`);
     if (fields[6] === 'ANY') fields[6] = Object.keys(dtypes).join('|');
-    if (!/^[FIBDLUHE](\|[FIBDLUHE])*$/.test(fields[6])) throw new Error(`ops.def: expected dtypes in KINDLING_OP(${row})`);
+    if (!/^[FIBDLUHE](\|[FIBDLUHE])*$/.test(fields[6]))
+      throw new Error(`ops.def: expected dtypes in KINDLING_OP(${row})`);
     return fields;
   });
 }

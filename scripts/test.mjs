@@ -24,9 +24,16 @@ function countsOf(report, result) {
     console.log(`Jest ended without a report (${result.signal ?? `exit status ${result.status}`})`);
     return { passed: 0, failed: 1 };
   }
-  const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(readFileSync(report, 'utf8'));
+  const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites, testResults } = JSON.parse(
+    readFileSync(report, 'utf8'),
+  );
   const failed = numFailedTests + numRuntimeErrorTestSuites;
-  return { passed: numPassedTests, failed: failed === 0 && result.status !== 0 ? 1 : failed };
+  const titles = testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ status }) => status === 'passed');
+  const gradients = titles.filter(({ title }) => title.startsWith('gradient: ')).length;
+  const badInputs = titles.filter(({ title }) => title.startsWith('bad input: ')).length;
+  return { passed: numPassedTests, failed: failed === 0 && result.status !== 0 ? 1 : failed, gradients, badInputs };
 }
 
 function runJest(isa) {
@@ -63,7 +70,10 @@ levels.forEach((isa, i) => {
     return;
   }
   const counts = runJest(isa);
-  console.log(`TypeScript tests, ${isa}: ${counts.passed} passed, ${counts.failed} failed`);
+  console.log(
+    `TypeScript tests, ${isa}: ${counts.passed} passed, ${counts.failed} failed; among them ` +
+      `${counts.gradients ?? 0} gradient checks, ${counts.badInputs ?? 0} bad-input cases`,
+  );
   add(counts);
 });
 console.log(`${totals.passed} passed, ${totals.failed} failed`);

@@ -6,8 +6,9 @@
 #include "cpu/kernel_table.h"
 #include "cpu/scratch.h"
 #include "cpu/tile_copy.h"
-#include "cpu/vec_libm.h"
 #include "cpu/vec_math.h"
+#include "cpu/vec_special.h"
+#include "cpu/vec_trig.h"
 
 namespace kindling {
 namespace KINDLING_ISA {

@@ -164,7 +164,8 @@ Status randomBernoulli(const OpCall& call) {
   // Of 2^32 equally likely numbers those below the threshold count; 1 is not representable.
   const double probability = call.floats[0];
   const uint64_t threshold =
-      probability > 0 ? static_cast<uint64_t>((probability < 1 ? probability : 1) * 4294967296.0) : 0;
+      probability > 0 ? static_cast<uint64_t>((probability < 1 ? probability : 1) * 4294967296.0)
+                      : 0;
   const float value = static_cast<float>(call.floats[1]);
   fillFromStream(call, 16384, [=](const uint32_t* numbers, float* values) {
     for (int i = 0; i < kNumbers; ++i) values[i] = numbers[i] < threshold ? value : 0.0f;

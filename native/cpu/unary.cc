@@ -2,8 +2,9 @@
 
 #include "cpu/elementwise_ops.h"
 #include "cpu/kernel_table.h"
-#include "cpu/vec_libm.h"
 #include "cpu/vec_math.h"
+#include "cpu/vec_special.h"
+#include "cpu/vec_trig.h"
 
 namespace kindling {
 namespace KINDLING_ISA {

@@ -179,9 +179,10 @@ Status nonzero(const OpCall& call) {
     if (found < out.size) to[found] = static_cast<int32_t>(i);
     ++found;
   }
-  return found == out.size ? Status::ok
-                           : fail(Status::badShape, "nonzero: %" PRId64 " elements are true, not %" PRId64,
-                                  found, out.size);
+  return found == out.size
+             ? Status::ok
+             : fail(Status::badShape, "nonzero: %" PRId64 " elements are true, not %" PRId64, found,
+                    out.size);
 }
 
 }  // namespace

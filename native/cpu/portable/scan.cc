@@ -70,7 +70,7 @@ void running(const OpCall& call) {
   const Line line(call);
   const int64_t toStep = out.rank > 0 ? out.strides[axis] : 0;
   const int64_t fromStep = x.rank > 0 ? x.strides[axis] : 0;
-  forLines<2>({&out, &x}, axis, [&](const int64_t (&offsets)[2]) {
+  forLines<2>({&out, &x}, axis, [&](const int64_t(&offsets)[2]) {
     T* to = static_cast<T*>(out.data) + offsets[0];
     const T* from = static_cast<const T*>(x.data) + offsets[1];
     W total = product ? 1 : 0;
@@ -92,7 +92,7 @@ void recurrence(const OpCall& call) {
   const Line line(call);
   const int64_t steps[3] = {out.rank > 0 ? out.strides[axis] : 0, a.rank > 0 ? a.strides[axis] : 0,
                             b.rank > 0 ? b.strides[axis] : 0};
-  forLines<3>({&out, &a, &b}, axis, [&](const int64_t (&offsets)[3]) {
+  forLines<3>({&out, &a, &b}, axis, [&](const int64_t(&offsets)[3]) {
     T* to = static_cast<T*>(out.data) + offsets[0];
     const T* factor = static_cast<const T*>(a.data) + offsets[1];
     const T* term = static_cast<const T*>(b.data) + offsets[2];

@@ -31,7 +31,9 @@ uint64_t keyOf(double value) {
   return bits >> 63 ? ~bits : bits | uint64_t{1} << 63;
 }
 uint32_t keyOf(int32_t value) { return static_cast<uint32_t>(value) ^ 0x80000000u; }
-uint64_t keyOf(int64_t value) { return static_cast<uint64_t>(value) ^ uint64_t{1} << 63; }
+uint64_t keyOf(int64_t value) {
+  return static_cast<uint64_t>(value) ^ uint64_t { 1 } << 63;
+}
 uint32_t keyOf(uint8_t value) { return value; }
 
 /// A key of 32 bits and its position are one number.

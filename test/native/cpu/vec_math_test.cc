@@ -27,8 +27,8 @@ constexpr uint32_t kCoarser = 16;
 constexpr uint32_t kCoarser = 1;
 #endif
 
-/// Every 1009th float32 of either sign, and every 97th whose magnitude is between 2^-6 and 2^7, where
-/// most of the functions bend: 6.5 million in all.
+/// Every 1009th float32 of either sign, and every 97th whose magnitude is between 2^-6 and 2^7,
+/// where most of the functions bend: 6.5 million in all.
 const TestTensor& sweep() {
   static const TestTensor values = [] {
     std::vector<float> found;
