@@ -1,7 +1,8 @@
+export * from './accumulate';
 export * from './adam';
 export * from './adaptive';
 export * from './average';
-export * from './clip';
+export { clipGradNorm, clipGradValue, type ClipNormOptions } from './clip';
 export * from './lbfgs';
 export { Optimizer } from './optimizer';
 export type { Group, GroupSettings, ParameterGroup, Parameters } from './optimizer';

@@ -80,6 +80,20 @@ def optimizer(torch_row):
     return values
 
 
+def sparse(torch_row):
+    ps = [spread([6, 3], -1, 1).requires_grad_(True)]
+    o = eval(torch_row, {"torch": torch, "ps": ps})
+    values = []
+    for step in range(10):
+        rows = [] if step == 4 else [step % 5, step * 3 % 5, step * step % 5][: 1 + step % 3]
+        o.zero_grad()
+        out = torch.nn.functional.embedding(torch.tensor(rows, dtype=torch.int64), ps[0], sparse=True)
+        (out - 0.3).square().sum().backward()
+        o.step()
+        values.append([float(f"{v:.10g}") for v in ps[0].detach().reshape(-1).tolist()])
+    return values
+
+
 def schedule(torch_row):
     o = torch.optim.SGD([torch.zeros(2)], lr=0.1, momentum=0.9)
     s = eval(torch_row, {"S": S, "Negated": Negated, "o": o})
@@ -114,7 +128,7 @@ def line_search(torch_row):
 
 
 rows = json.load(sys.stdin)
-kinds = {"optimizer": optimizer, "schedule": schedule, "lineSearch": line_search}
+kinds = {"optimizer": optimizer, "schedule": schedule, "lineSearch": line_search, "sparse": sparse}
 json.dump(
     {name: {"made": row["made"], "values": kinds[row["kind"]](row["torch"])} for name, row in rows.items()}, sys.stdout
 )

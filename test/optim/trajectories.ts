@@ -101,6 +101,23 @@ export const optimizers: Readonly<Record<string, OptimizerRow>> = {
   ),
 };
 
+/** On an embedding's sparse gradients, in float64. */
+export const sparse: Readonly<Record<string, OptimizerRow>> = {
+  SGD: row('torch.optim.SGD(ps, lr=0.1)', (ps) => new optim.SGD(ps, { lr: 0.1 })),
+  // SparseAdam adds eps before it corrects the bias.
+  Adam: row('torch.optim.SparseAdam(ps, lr=0.1, betas=(0.8, 0.95), eps=1e-16)', (ps) =>
+    optim.adam(ps, { lr: 0.1, betas: [0.8, 0.95], eps: 1e-16 }),
+  ),
+  Adagrad: row(
+    'torch.optim.Adagrad(ps, lr=0.1, lr_decay=0.1, initial_accumulator_value=0.2)',
+    (ps) => new optim.Adagrad(ps, { lr: 0.1, lrDecay: 0.1, initialAccumulator: 0.2 }),
+  ),
+};
+
+/** Which rows of the table a step uses: some twice, some never, one step none. */
+export const rowsAt = (step: number): number[] =>
+  step === 4 ? [] : [step % 5, (step * 3) % 5, (step * step) % 5].slice(0, 1 + (step % 3));
+
 export interface ScheduleRow {
   torch: string;
   make: (o: optim.SGD) => { step: (value: number) => void };
