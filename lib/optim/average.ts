@@ -119,10 +119,9 @@ function checkedParameters(parameters: Iterable<Tensor>): Tensor[] {
   list.forEach((parameter: unknown, i) => {
     if (!isTensor(parameter)) throw new TypeError(`ExponentialMovingAverage: parameter ${i} is not a tensor`);
     parameter._check('ExponentialMovingAverage');
-    if (parameter.dtype !== 'float32' && parameter.dtype !== 'float64') {
-      throw new DTypeError(
-        `ExponentialMovingAverage: parameter ${i} must be float32 or float64, got ${parameter.dtype}`,
-      );
+    const { dtype } = parameter as AnyTensor;
+    if (dtype !== 'float32' && dtype !== 'float64') {
+      throw new DTypeError(`ExponentialMovingAverage: parameter ${i} must be float32 or float64, got ${dtype}`);
     }
   });
   return list;

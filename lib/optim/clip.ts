@@ -22,13 +22,6 @@ function gradientsOf(op: string, parameters: Tensor | Iterable<Tensor>): Tensor[
   });
 }
 
-/** The norm of norms; the largest goes out of the powers, which could overflow. */
-function normOf(norms: readonly number[], normType: number): number {
-  const top = norms.reduce((most, norm) => (Number.isNaN(norm) ? norm : Math.max(most, norm)), 0);
-  if (normType === Infinity || top === 0 || !Number.isFinite(top)) return top;
-  return top * norms.reduce((sum, norm) => sum + (norm / top) ** normType, 0) ** (1 / normType);
-}
-
 function scaleAll(grads: readonly Tensor[], factor: number): void {
   for (const grad of grads) assign(grad, grad.mul(factor));
 }
@@ -59,7 +52,10 @@ export function clipGradNorm(
   return noGrad(() =>
     tidy(() => {
       const norms = grads.map((grad) => grad.norm(undefined, { p: normType }).item());
-      const total = normOf(norms, normType);
+      const total =
+        normType === Infinity
+          ? Math.max(0, ...norms)
+          : norms.reduce((sum, norm) => sum + norm ** normType, 0) ** (1 / normType);
       if (errorIfNonfinite && !Number.isFinite(total)) {
         throw new RangeError(`clipGradNorm: the norm of the gradients is ${String(total)}`);
       }

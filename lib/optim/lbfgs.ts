@@ -215,7 +215,10 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
   override loadStateDict(saved: OptimizerState): void {
     checkSaved('LBFGS', saved);
     const groups = this.loadedGroups(saved);
-    const slot = (saved.state as Readonly<Record<string, SavedSlot | undefined>>)['0'];
+    const slot = (saved.state as Readonly<Record<string, SavedSlot | null | undefined>>)['0'];
+    if (slot !== undefined && (typeof slot !== 'object' || slot === null)) {
+      throw new TypeError(`LBFGS: the saved state is ${describe(slot)}`);
+    }
     const memory = slot === undefined ? null : this.memoryOf(slot);
     this.iterations = slot?.steps ?? 0;
     this.memory = memory;
