@@ -2,7 +2,7 @@
 import { noGrad } from '../autograd/node';
 import { DTypeError, ShapeError } from '../errors';
 import { assign, averageStep } from '../ops/update';
-import { isFloat, isHalf } from '../tensor/dtype';
+import type { DType } from '../tensor/dtype';
 import { keep } from '../tensor/scope';
 import { checkInteger, checkNumber, describe, formatShape, sameShape } from '../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
@@ -120,8 +120,8 @@ function checkedParameters(parameters: Iterable<Tensor>): Tensor[] {
   list.forEach((parameter: unknown, i) => {
     if (!isTensor(parameter)) throw new TypeError(`ExponentialMovingAverage: parameter ${i} is not a tensor`);
     parameter._check('ExponentialMovingAverage');
-    const { dtype }: AnyTensor = parameter;
-    if (!isFloat(dtype) || isHalf(dtype)) {
+    const dtype = parameter.dtype as DType;
+    if (dtype !== 'float32' && dtype !== 'float64') {
       throw new DTypeError(`ExponentialMovingAverage: parameter ${i} must be float32 or float64, got ${dtype}`);
     }
   });
