@@ -134,7 +134,7 @@ function checkFit(targets: readonly Tensor[], sources: readonly Tensor[]): void 
   }
   targets.forEach(({ dtype, shape }, i) => {
     const source = sources[i];
-    if (dtype === source.dtype && sameShape(shape, source.shape)) return;
+    if ((dtype as DType) === source.dtype && sameShape(shape, source.shape)) return;
     throw new ShapeError(
       `ExponentialMovingAverage: ${source.dtype} ${formatShape(source.shape)} does not fit ` +
         `${dtype} ${formatShape(shape)}`,
