@@ -1,5 +1,6 @@
 /** Groups, saved state, bad arguments and memory of every optimizer. */
 import { memoryStats, optim, tensor, type Tensor } from '../../lib';
+import { assign } from '../../lib/ops/update';
 
 const leaf = (...values: number[]): Tensor => tensor(values, { requiresGrad: true });
 
@@ -45,19 +46,37 @@ describe.each(makers)('%s', (_, make) => {
     const first = start();
     const before = make(first);
     for (let i = 0; i < 3; i++) before.step(closureOf(first, before));
-    const second = first.map((p) => tensor(p.dataSync(), { requiresGrad: true }));
+    const second = start();
     const after = make(second);
-    // State of its own that must give way.
-    after.step(closureOf(second, after));
+    // State of its own, which must give way.
+    for (let i = 0; i < 2; i++) after.step(closureOf(second, after));
     second.forEach((p, i) => {
-      p.dispose();
-      second[i] = tensor(first[i].dataSync(), { requiresGrad: true });
+      assign(p, first[i]);
     });
-    const fresh = make(second);
-    fresh.loadStateDict(before.stateDict());
+    const count = memoryStats().tensors;
+    const saved = before.stateDict();
+    const added = memoryStats().tensors - count;
+    after.loadStateDict(saved);
+    expect(memoryStats().tensors).toBe(count + added);
     before.dispose();
-    for (let i = 3; i < 6; i++) fresh.step(closureOf(second, fresh));
+    for (let i = 3; i < 6; i++) after.step(closureOf(second, after));
     expect(valuesOf(second)).toEqual(valuesOf(whole));
+  });
+
+  test('a state from before the first step takes it back to the start', () => {
+    const [used, fresh] = [start(), start()];
+    const [a, b] = [make(used), make(fresh)];
+    const unused = b.stateDict();
+    for (let i = 0; i < 3; i++) a.step(closureOf(used, a));
+    a.loadStateDict(unused);
+    used.forEach((p, i) => {
+      assign(p, fresh[i]);
+    });
+    for (let i = 0; i < 3; i++) {
+      a.step(closureOf(used, a));
+      b.step(closureOf(fresh, b));
+    }
+    expect(valuesOf(used)).toEqual(valuesOf(fresh));
   });
 
   test('loading its own state, twice, changes nothing', () => {
