@@ -187,9 +187,12 @@ if (require.main === module) {
     const value = given?.split('=')[1];
     return value === undefined ? {} : { [name]: name === 'bidirectional' ? value === 'true' : Number(value) };
   };
+  // Sentences are few and short: they need more rounds than whole reviews.
+  const rounds: Partial<Settings> = places.length === 2 ? { epochs: 6 } : {};
   const settings = Object.assign(
     {},
     defaults,
+    rounds,
     ...(Object.keys(defaults) as (keyof Settings)[]).map(option),
   ) as Settings;
   trainSentiment(readReviews(places, settings.seed), settings);
