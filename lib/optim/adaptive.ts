@@ -55,7 +55,7 @@ export interface AdagradSettings extends GroupSettings {
   /** Default 0. */
   weightDecay: number;
   /** What the sums of squares start with. Default 0; Keras has 0.1. */
-  initialAccumulator: number;
+  initialAccumulatorValue: number;
   /** Default 1e-10. */
   eps: number;
 }
@@ -63,19 +63,19 @@ export interface AdagradSettings extends GroupSettings {
 /** Adagrad (Duchi et al., 2011). `lr` defaults to 0.01. */
 export class Adagrad extends SlotOptimizer<AdagradSettings> {
   constructor(parameters: Parameters<AdagradSettings>, options: Partial<AdagradSettings> = {}) {
-    const defaults = { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulator: 0, eps: 1e-10 };
+    const defaults = { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10 };
     super('Adagrad', parameters, defaults, options);
   }
 
-  protected override check({ lrDecay, weightDecay, initialAccumulator, eps }: AdagradSettings): void {
+  protected override check({ lrDecay, weightDecay, initialAccumulatorValue, eps }: AdagradSettings): void {
     checkNumber('Adagrad', 'lrDecay', lrDecay, 0);
     checkNumber('Adagrad', 'weightDecay', weightDecay, 0);
-    checkNumber('Adagrad', 'initialAccumulator', initialAccumulator, 0);
+    checkNumber('Adagrad', 'initialAccumulatorValue', initialAccumulatorValue, 0);
     checkNumber('Adagrad', 'eps', eps, 0);
   }
 
-  protected override initialState({ shape, dtype }: Tensor, { initialAccumulator }: AdagradSettings): Tensor[] {
-    return [full(shape, initialAccumulator, { dtype }) as Tensor];
+  protected override initialState({ shape, dtype }: Tensor, { initialAccumulatorValue }: AdagradSettings): Tensor[] {
+    return [full(shape, initialAccumulatorValue, { dtype }) as Tensor];
   }
 
   protected override update(p: Tensor, grad: Tensor, [sum]: readonly Tensor[], step: number, s: AdagradSettings): void {

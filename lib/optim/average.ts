@@ -12,7 +12,7 @@ export interface AverageOptions {
   /** How much of the average stays at each update, in [0, 1]. Default 0.999. */
   decay?: number;
   /** At first decay less: min(decay, (1 + updates) / (10 + updates)). Default false. */
-  warmUp?: boolean;
+  useNumUpdates?: boolean;
 }
 
 /** What a later run needs to go on exactly. */
@@ -31,17 +31,17 @@ export class ExponentialMovingAverage {
   /** The averages, one for each parameter. */
   readonly averages: readonly Tensor[];
   private decay: number;
-  private readonly warmUp: boolean;
+  private readonly useNumUpdates: boolean;
   private updates = 0;
   private stored: Tensor[] | null = null;
   private applied = false;
 
   /** @throws RangeError for a decay out of range; TypeError or DTypeError for what is not a floating-point tensor. */
   constructor(parameters: Iterable<Tensor>, options: AverageOptions = {}) {
-    const { decay = 0.999, warmUp = false } = options;
+    const { decay = 0.999, useNumUpdates = false } = options;
     checkNumber('ExponentialMovingAverage', 'decay', decay, 0, 1);
     this.decay = decay;
-    this.warmUp = warmUp;
+    this.useNumUpdates = useNumUpdates;
     this.parameters = checkedParameters(parameters);
     this.averages = copies(this.parameters);
   }
@@ -49,7 +49,7 @@ export class ExponentialMovingAverage {
   /** Moves the averages toward the parameters. */
   update(): void {
     this.updates++;
-    const decay = this.warmUp ? Math.min(this.decay, (1 + this.updates) / (10 + this.updates)) : this.decay;
+    const decay = this.useNumUpdates ? Math.min(this.decay, (1 + this.updates) / (10 + this.updates)) : this.decay;
     this.averages.forEach((average, i) => {
       averageStep(average, this.parameters[i], decay);
     });

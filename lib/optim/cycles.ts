@@ -7,28 +7,28 @@ const most = 2 ** 31 - 1;
 /** Options of {@link CosineAnnealingWarmRestarts}. */
 export interface WarmRestartOptions {
   /** Each stretch is so many times longer than the last. Default 1. */
-  factor?: number;
+  tMult?: number;
   /** Default 0. */
-  minRate?: number;
+  etaMin?: number;
 }
 
-/** Half a cosine again and again, from the first rate to `minRate` (Loshchilov and Hutter, 2017). */
+/** Half a cosine again and again, from the first rate to `etaMin` (Loshchilov and Hutter, 2017). */
 export class CosineAnnealingWarmRestarts extends LRScheduler {
-  private readonly factor: number;
-  private readonly minRate: number;
+  private readonly tMult: number;
+  private readonly etaMin: number;
   /** In steps; between two where `step` was given a fraction. */
   private position = 0;
 
-  /** @param first the steps of the first stretch */
+  /** @param t0 the steps of the first stretch */
   constructor(
     optimizer: Scheduled,
-    private readonly first: number,
+    private readonly t0: number,
     options: WarmRestartOptions = {},
   ) {
     super(optimizer);
-    checkInteger('CosineAnnealingWarmRestarts', 'first', first, 1, most);
-    this.factor = checkInteger('CosineAnnealingWarmRestarts', 'factor', options.factor ?? 1, 1, most);
-    this.minRate = checkNumber('CosineAnnealingWarmRestarts', 'minRate', options.minRate ?? 0, 0);
+    checkInteger('CosineAnnealingWarmRestarts', 't0', t0, 1, most);
+    this.tMult = checkInteger('CosineAnnealingWarmRestarts', 'tMult', options.tMult ?? 1, 1, most);
+    this.etaMin = checkNumber('CosineAnnealingWarmRestarts', 'etaMin', options.etaMin ?? 0, 0);
     this.apply();
   }
 
@@ -45,13 +45,13 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
   }
 
   protected override nextRate(_: number, __: number, base: number): number {
-    let [at, length] = [this.position, this.first];
-    if (this.factor === 1) at %= length;
+    let [at, length] = [this.position, this.t0];
+    if (this.tMult === 1) at %= length;
     while (at >= length) {
       at -= length;
-      length *= this.factor;
+      length *= this.tMult;
     }
-    return this.minRate + ((base - this.minRate) * (1 + Math.cos((Math.PI * at) / length))) / 2;
+    return this.etaMin + ((base - this.etaMin) * (1 + Math.cos((Math.PI * at) / length))) / 2;
   }
 
   override stateDict(): SchedulerState {
@@ -68,13 +68,13 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
 /** Options of {@link OneCycleLR}. */
 export interface OneCycleOptions {
   /** The share of the steps in which the rate rises. Default 0.3. */
-  rising?: number;
+  pctStart?: number;
   /** Default 'cos'. */
-  shape?: 'cos' | 'linear';
-  /** The first rate is maxRate / startFactor. Default 25. */
-  startFactor?: number;
-  /** The last rate is the first / endFactor. Default 10000. */
-  endFactor?: number;
+  annealStrategy?: 'cos' | 'linear';
+  /** The first rate is maxLr / divFactor. Default 25. */
+  divFactor?: number;
+  /** The last rate is the first / finalDivFactor. Default 10000. */
+  finalDivFactor?: number;
   /** Fall as long as it rose, to the first rate, and only then to the last. Default false. */
   threePhase?: boolean;
   /** Move the momentum (or beta1) the other way. Default true. */
@@ -92,54 +92,69 @@ interface Phase {
   readonly momenta: readonly [number, number];
 }
 
-/** Up to `maxRate` and far down again in `totalSteps` steps, one a batch (Smith and Topin, 2018). */
+/** Up to `maxLr` and far down again in `totalSteps` steps, one a batch (Smith and Topin, 2018). */
 export class OneCycleLR extends LRScheduler {
   private readonly tops: readonly number[];
   private readonly phases: readonly Phase[];
   private readonly options: Required<OneCycleOptions>;
 
   /**
-   * @param maxRate for all groups, or one for each
+   * @param maxLr for all groups, or one for each
    * @throws RangeError for a setting out of range, and with `cycleMomentum` for an optimizer that has none.
    */
   constructor(
     optimizer: Scheduled,
-    maxRate: number | readonly number[],
+    maxLr: number | readonly number[],
     private readonly totalSteps: number,
     options: OneCycleOptions = {},
   ) {
     super(optimizer);
-    this.tops = perGroup('OneCycleLR', 'maxRate', maxRate, optimizer);
+    this.tops = perGroup('OneCycleLR', 'maxLr', maxLr, optimizer);
     checkInteger('OneCycleLR', 'totalSteps', totalSteps, 1, most);
-    const { rising = 0.3, shape = 'cos', startFactor = 25, endFactor = 1e4, threePhase = false } = options;
+    const {
+      pctStart = 0.3,
+      annealStrategy = 'cos',
+      divFactor = 25,
+      finalDivFactor = 1e4,
+      threePhase = false,
+    } = options;
     const { cycleMomentum = true, baseMomentum = 0.85, maxMomentum = 0.95 } = options;
-    checkNumber('OneCycleLR', 'rising', rising, 0, 1);
-    checkNumber('OneCycleLR', 'startFactor', startFactor, Number.MIN_VALUE);
-    checkNumber('OneCycleLR', 'endFactor', endFactor, Number.MIN_VALUE);
+    checkNumber('OneCycleLR', 'pctStart', pctStart, 0, 1);
+    checkNumber('OneCycleLR', 'divFactor', divFactor, Number.MIN_VALUE);
+    checkNumber('OneCycleLR', 'finalDivFactor', finalDivFactor, Number.MIN_VALUE);
     checkNumber('OneCycleLR', 'baseMomentum', baseMomentum, 0, 1);
     checkNumber('OneCycleLR', 'maxMomentum', maxMomentum, 0, 1);
-    if (!['cos', 'linear'].includes(shape)) {
-      throw new RangeError(`OneCycleLR: unknown shape ${describe(shape)}; known are cos, linear`);
+    if (!['cos', 'linear'].includes(annealStrategy)) {
+      throw new RangeError(`OneCycleLR: unknown annealStrategy ${describe(annealStrategy)}; known are cos, linear`);
     }
     const hasMomentum = optimizer.paramGroups.every((group) => group.betas ?? group.momentum !== undefined);
     if (cycleMomentum && !hasMomentum) {
       throw new RangeError('OneCycleLR: the optimizer has no momentum to cycle; pass { cycleMomentum: false }');
     }
-    this.options = { rising, shape, startFactor, endFactor, threePhase, cycleMomentum, baseMomentum, maxMomentum };
-    const turn = rising * totalSteps - 1;
+    this.options = {
+      pctStart,
+      annealStrategy,
+      divFactor,
+      finalDivFactor,
+      threePhase,
+      cycleMomentum,
+      baseMomentum,
+      maxMomentum,
+    };
+    const turn = pctStart * totalSteps - 1;
     const rise: Phase = { end: turn, rates: [0, 1], momenta: [1, 0] };
     const last = totalSteps - 1;
     this.phases = threePhase
       ? [rise, { end: 2 * turn, rates: [1, 0], momenta: [0, 1] }, { end: last, rates: [0, 2], momenta: [1, 1] }]
       : [rise, { end: last, rates: [1, 2], momenta: [0, 1] }];
-    optimizer.paramGroups.forEach((group, i) => (group.initialLr = this.tops[i] / startFactor));
-    this.baseRates = this.tops.map((top) => top / startFactor);
+    optimizer.paramGroups.forEach((group, i) => (group.initialLr = this.tops[i] / divFactor));
+    this.baseLrs = this.tops.map((top) => top / divFactor);
     this.apply();
   }
 
   /** Between two values; `share` 0 gives the first. */
   private blend(from: number, to: number, share: number): number {
-    return this.options.shape === 'linear'
+    return this.options.annealStrategy === 'linear'
       ? from + (to - from) * share
       : to + ((from - to) * (1 + Math.cos(Math.PI * share))) / 2;
   }
@@ -163,8 +178,8 @@ export class OneCycleLR extends LRScheduler {
 
   protected override nextRate(step: number, _: number, __: number, group: number): number {
     const { phase, share } = this.at(step);
-    const first = this.tops[group] / this.options.startFactor;
-    const rates = [first, this.tops[group], first / this.options.endFactor];
+    const first = this.tops[group] / this.options.divFactor;
+    const rates = [first, this.tops[group], first / this.options.finalDivFactor];
     return this.blend(rates[phase.rates[0]], rates[phase.rates[1]], share);
   }
 

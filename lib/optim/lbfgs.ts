@@ -13,9 +13,9 @@ import { checkSaved, type OptimizerState, type SavedSlot } from './state';
 /** Settings of {@link LBFGS}. */
 export interface LBFGSSettings extends GroupSettings {
   /** Iterations in one call of `step`. Default 20. */
-  maxIterations: number;
-  /** Evaluations in one call of `step`. Default 1.25·maxIterations. */
-  maxEvaluations: number;
+  maxIter: number;
+  /** Evaluations in one call of `step`. Default 1.25·maxIter. */
+  maxEval: number;
   /** Stop where the largest element of the gradient is below. Default 1e-7. */
   toleranceGrad: number;
   /** Stop where steps or the loss change less. Default 1e-9. */
@@ -23,7 +23,7 @@ export interface LBFGSSettings extends GroupSettings {
   /** How many past steps the curvature is estimated from. Default 100. */
   historySize: number;
   /** 'strongWolfe' chooses the length of each step by Wolfe's conditions; 'none' (default) takes `lr`. */
-  lineSearch: 'none' | 'strongWolfe';
+  lineSearchFn: 'none' | 'strongWolfe';
 }
 
 /** Options of {@link LBFGS}; `lr` defaults to 1. */
@@ -64,15 +64,15 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
   private iterations = 0;
 
   constructor(parameters: Parameters<LBFGSSettings>, options: LBFGSOptions = {}) {
-    const maxIterations = options.maxIterations ?? 20;
+    const maxIter = options.maxIter ?? 20;
     const defaults: LBFGSSettings = {
       lr: 1,
-      maxIterations,
-      maxEvaluations: Math.floor(1.25 * maxIterations),
+      maxIter,
+      maxEval: Math.floor(1.25 * maxIter),
       toleranceGrad: 1e-7,
       toleranceChange: 1e-9,
       historySize: 100,
-      lineSearch: 'none',
+      lineSearchFn: 'none',
     };
     super('LBFGS', parameters, defaults, options);
   }
@@ -83,20 +83,20 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
   }
 
   protected override check(s: LBFGSSettings): void {
-    checkInteger('LBFGS', 'maxIterations', s.maxIterations, 1, 2 ** 31 - 1);
-    checkInteger('LBFGS', 'maxEvaluations', s.maxEvaluations, 1, 2 ** 31 - 1);
+    checkInteger('LBFGS', 'maxIter', s.maxIter, 1, 2 ** 31 - 1);
+    checkInteger('LBFGS', 'maxEval', s.maxEval, 1, 2 ** 31 - 1);
     checkInteger('LBFGS', 'historySize', s.historySize, 1, 2 ** 31 - 1);
     checkNumber('LBFGS', 'toleranceGrad', s.toleranceGrad, 0);
     checkNumber('LBFGS', 'toleranceChange', s.toleranceChange, 0);
-    if (!['none', 'strongWolfe'].includes(s.lineSearch)) {
-      throw new RangeError(`LBFGS: unknown lineSearch ${describe(s.lineSearch)}; known are none, strongWolfe`);
+    if (!['none', 'strongWolfe'].includes(s.lineSearchFn)) {
+      throw new RangeError(`LBFGS: unknown lineSearchFn ${describe(s.lineSearchFn)}; known are none, strongWolfe`);
     }
   }
 
   override step(): void;
   override step(closure: () => Tensor): number;
   /**
-   * Up to `maxIterations` iterations.
+   * Up to `maxIter` iterations.
    * @returns the loss before them
    * @throws GradientError if the closure leaves no gradients; TypeError if there is none.
    */
@@ -110,7 +110,7 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
     let { loss, grad } = first;
     if (largest(grad) <= s.toleranceGrad) return first.loss;
     let evaluations = 1;
-    for (let n = 1; n <= s.maxIterations; n++) {
+    for (let n = 1; n <= s.maxIter; n++) {
       this.iterations++;
       const memory = this.advance(grad);
       const { direction } = memory;
@@ -118,7 +118,7 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
       const slope = dot(grad, direction);
       if (slope > -s.toleranceChange) break;
       const start = this.gather();
-      if (s.lineSearch === 'strongWolfe') {
+      if (s.lineSearchFn === 'strongWolfe') {
         const at = (t: number): Trial => {
           this.move(start, direction, t);
           evaluations++;
@@ -132,12 +132,12 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
         this.move(start, direction, found.t);
       } else {
         this.move(start, direction, memory.length);
-        if (n === s.maxIterations) break;
+        if (n === s.maxIter) break;
         ({ loss, grad } = this.evaluate(closure));
         evaluations++;
       }
       const isDone =
-        evaluations >= s.maxEvaluations ||
+        evaluations >= s.maxEval ||
         largest(grad) <= s.toleranceGrad ||
         largest(direction) * memory.length <= s.toleranceChange ||
         Math.abs(loss - before) < s.toleranceChange;

@@ -16,15 +16,15 @@ export interface PlateauOptions {
   /** Steps after a reduction in which nothing is counted. Default 0. */
   cooldown?: number;
   /** For all groups, or one for each. Default 0. */
-  minRate?: number | readonly number[];
+  minLr?: number | readonly number[];
   /** Smaller changes of the rate are not made. Default 1e-8. */
   eps?: number;
 }
 
 /** Lowers the rate when a measured value stops improving. `step` takes that value. */
 export class ReduceLROnPlateau {
-  private readonly options: Required<Omit<PlateauOptions, 'minRate'>>;
-  private readonly minRates: readonly number[];
+  private readonly options: Required<Omit<PlateauOptions, 'minLr'>>;
+  private readonly minLrs: readonly number[];
   private best: number;
   private badSteps = 0;
   private cooling = 0;
@@ -36,7 +36,7 @@ export class ReduceLROnPlateau {
     const name = 'ReduceLROnPlateau';
     checkOptimizer(name, optimizer);
     const { mode = 'min', factor = 0.1, patience = 10, threshold = 1e-4, thresholdMode = 'rel' } = options;
-    const { cooldown = 0, minRate = 0, eps = 1e-8 } = options;
+    const { cooldown = 0, minLr = 0, eps = 1e-8 } = options;
     checkNumber(name, 'factor', factor, 0, 1);
     if (factor === 1) throw new RangeError(`${name}: factor must be below 1`);
     if (!['min', 'max'].includes(mode)) throw new RangeError(`${name}: mode must be min or max, got ${describe(mode)}`);
@@ -47,7 +47,7 @@ export class ReduceLROnPlateau {
     checkInteger(name, 'cooldown', cooldown, 0, 2 ** 31 - 1);
     checkNumber(name, 'threshold', threshold, 0);
     checkNumber(name, 'eps', eps, 0);
-    this.minRates = perGroup(name, 'minRate', minRate, optimizer);
+    this.minLrs = perGroup(name, 'minLr', minLr, optimizer);
     this.options = { mode, factor, patience, threshold, thresholdMode, cooldown, eps };
     this.best = mode === 'min' ? Infinity : -Infinity;
   }
@@ -76,7 +76,7 @@ export class ReduceLROnPlateau {
     }
     if (this.badSteps <= patience) return;
     this.optimizer.paramGroups.forEach((group, i) => {
-      const lower = Math.max(group.lr * factor, this.minRates[i] ?? 0);
+      const lower = Math.max(group.lr * factor, this.minLrs[i] ?? 0);
       if (group.lr - lower > eps) group.lr = lower;
     });
     this.cooling = cooldown;
@@ -84,7 +84,7 @@ export class ReduceLROnPlateau {
   }
 
   /** The rates in use, one for each group. */
-  get lastRates(): number[] {
+  getLastLr(): number[] {
     return this.optimizer.paramGroups.map(({ lr }) => lr);
   }
 

@@ -52,11 +52,11 @@ export abstract class LRScheduler {
   /** How often `step` was called. */
   protected count = 0;
   /** The first rate of each group. */
-  protected baseRates: number[];
+  protected baseLrs: number[];
 
   constructor(readonly optimizer: Scheduled) {
     checkOptimizer('LRScheduler', optimizer);
-    this.baseRates = optimizer.paramGroups.map((group) => (group.initialLr ??= group.lr));
+    this.baseLrs = optimizer.paramGroups.map((group) => (group.initialLr ??= group.lr));
   }
 
   /** The rate of a group after `step` steps, from the one before; at step 0 that is the first rate. */
@@ -69,20 +69,20 @@ export abstract class LRScheduler {
   }
 
   /** The rates in use, one for each group. */
-  get lastRates(): number[] {
+  getLastLr(): number[] {
     return this.optimizer.paramGroups.map(({ lr }) => lr);
   }
 
   /** Writes the rates of the current step into the optimizer. */
   protected apply(): void {
     this.optimizer.paramGroups.forEach((group, i) => {
-      group.lr = this.nextRate(this.count, group.lr, this.baseRates[i] ?? group.lr, i);
+      group.lr = this.nextRate(this.count, group.lr, this.baseLrs[i] ?? group.lr, i);
     });
   }
 
   /** @internal Back to step 0 and the first rates. */
   restart(): void {
-    this.optimizer.paramGroups.forEach((group, i) => (group.lr = this.baseRates[i] ?? group.lr));
+    this.optimizer.paramGroups.forEach((group, i) => (group.lr = this.baseLrs[i] ?? group.lr));
     this.begin();
   }
 
@@ -94,7 +94,7 @@ export abstract class LRScheduler {
 
   /** The step and the rates, in numbers; functions are not part of it. */
   stateDict(): SchedulerState {
-    return { count: this.count, baseRates: [...this.baseRates], rates: this.lastRates };
+    return { count: this.count, baseLrs: [...this.baseLrs], rates: this.getLastLr() };
   }
 
   /**
@@ -106,10 +106,10 @@ export abstract class LRScheduler {
       throw new TypeError(`loadStateDict: expected a schedule's state, got ${describe(state)}`);
     }
     const count = checkInteger('loadStateDict', 'count', state.count, 0, Number.MAX_SAFE_INTEGER);
-    const baseRates = savedRates('loadStateDict', 'baseRates', state.baseRates, this.optimizer);
+    const baseLrs = savedRates('loadStateDict', 'baseLrs', state.baseLrs, this.optimizer);
     const rates = savedRates('loadStateDict', 'rates', state.rates, this.optimizer);
     this.count = count;
-    this.baseRates = baseRates;
+    this.baseLrs = baseLrs;
     this.optimizer.paramGroups.forEach((group, i) => (group.lr = rates[i]));
   }
 }
@@ -200,80 +200,80 @@ abstract class FactorLR extends LRScheduler {
   }
 }
 
-/** From startFactor (default 1/3) to endFactor (1) times the rate in a straight line of `steps` (5): a warm-up. */
+/** From startFactor (default 1/3) to endFactor (1) times the rate in a straight line of `totalIters` (5): a warm-up. */
 export class LinearLR extends FactorLR {
   private readonly start: number;
   private readonly end: number;
-  private readonly steps: number;
+  private readonly totalIters: number;
 
-  constructor(optimizer: Scheduled, options: { startFactor?: number; endFactor?: number; steps?: number } = {}) {
+  constructor(optimizer: Scheduled, options: { startFactor?: number; endFactor?: number; totalIters?: number } = {}) {
     super(optimizer);
     this.start = checkNumber('LinearLR', 'startFactor', options.startFactor ?? 1 / 3, 0, 1);
     this.end = checkNumber('LinearLR', 'endFactor', options.endFactor ?? 1, 0, 1);
-    this.steps = checkInteger('LinearLR', 'steps', options.steps ?? 5, 1, most);
+    this.totalIters = checkInteger('LinearLR', 'totalIters', options.totalIters ?? 5, 1, most);
     this.apply();
   }
 
   protected override factorAt(step: number): number {
-    return this.start + ((this.end - this.start) * Math.min(step, this.steps)) / this.steps;
+    return this.start + ((this.end - this.start) * Math.min(step, this.totalIters)) / this.totalIters;
   }
 }
 
-/** `factor` (default 1/3) times the rate for the first `steps` (5) steps. */
+/** `factor` (default 1/3) times the rate for the first `totalIters` (5) steps. */
 export class ConstantLR extends FactorLR {
   private readonly factor: number;
-  private readonly steps: number;
+  private readonly totalIters: number;
 
-  constructor(optimizer: Scheduled, options: { factor?: number; steps?: number } = {}) {
+  constructor(optimizer: Scheduled, options: { factor?: number; totalIters?: number } = {}) {
     super(optimizer);
     this.factor = checkNumber('ConstantLR', 'factor', options.factor ?? 1 / 3, 0, 1);
-    this.steps = checkInteger('ConstantLR', 'steps', options.steps ?? 5, 0, most);
+    this.totalIters = checkInteger('ConstantLR', 'totalIters', options.totalIters ?? 5, 0, most);
     this.apply();
   }
 
   protected override factorAt(step: number): number {
-    return step < this.steps ? this.factor : 1;
+    return step < this.totalIters ? this.factor : 1;
   }
 }
 
-/** Down to 0 along a power (default 1) of the remaining share of `steps` (5). */
+/** Down to 0 along a power (default 1) of the remaining share of `totalIters` (5). */
 export class PolynomialLR extends FactorLR {
-  private readonly steps: number;
+  private readonly totalIters: number;
   private readonly power: number;
 
-  constructor(optimizer: Scheduled, options: { steps?: number; power?: number } = {}) {
+  constructor(optimizer: Scheduled, options: { totalIters?: number; power?: number } = {}) {
     super(optimizer);
-    this.steps = checkInteger('PolynomialLR', 'steps', options.steps ?? 5, 1, most);
+    this.totalIters = checkInteger('PolynomialLR', 'totalIters', options.totalIters ?? 5, 1, most);
     this.power = checkNumber('PolynomialLR', 'power', options.power ?? 1, 0);
   }
 
   protected override factorAt(step: number): number {
-    return (1 - Math.min(step, this.steps) / this.steps) ** this.power;
+    return (1 - Math.min(step, this.totalIters) / this.totalIters) ** this.power;
   }
 }
 
-/** Along half a cosine from the first rate to `minRate` (default 0) in `steps` steps, and back up (Loshchilov and Hutter, 2017). */
+/** Along half a cosine from the first rate to `etaMin` (default 0) in `tMax` steps, and back up (Loshchilov and Hutter, 2017). */
 export class CosineAnnealingLR extends LRScheduler {
-  private readonly minRate: number;
+  private readonly etaMin: number;
 
   constructor(
     optimizer: Scheduled,
-    private readonly steps: number,
-    options: { minRate?: number } = {},
+    private readonly tMax: number,
+    options: { etaMin?: number } = {},
   ) {
     super(optimizer);
-    checkInteger('CosineAnnealingLR', 'steps', steps, 1, most);
-    this.minRate = checkNumber('CosineAnnealingLR', 'minRate', options.minRate ?? 0, 0);
+    checkInteger('CosineAnnealingLR', 'tMax', tMax, 1, most);
+    this.etaMin = checkNumber('CosineAnnealingLR', 'etaMin', options.etaMin ?? 0, 0);
   }
 
   protected override nextRate(step: number, current: number, base: number): number {
     if (step === 0) return current;
-    const { minRate, steps } = this;
+    const { etaMin, tMax } = this;
     // From the lowest point, where the ratio below has no meaning, it goes up again.
-    if ((step - 1 - steps) % (2 * steps) === 0) {
-      return current + ((base - minRate) * (1 - Math.cos(Math.PI / steps))) / 2;
+    if ((step - 1 - tMax) % (2 * tMax) === 0) {
+      return current + ((base - etaMin) * (1 - Math.cos(Math.PI / tMax))) / 2;
     }
-    const height = (at: number): number => 1 + Math.cos((Math.PI * at) / steps);
-    return minRate + (height(step) / height(step - 1)) * (current - minRate);
+    const height = (at: number): number => 1 + Math.cos((Math.PI * at) / tMax);
+    return etaMin + (height(step) / height(step - 1)) * (current - etaMin);
   }
 }

@@ -6,11 +6,11 @@ const leaf = (...values: number[]): Tensor => tensor(values, { requiresGrad: tru
 test.each([
   ['constant', false],
   ['warming up', true],
-])('the average follows its formula: %s', (_, warmUp) => {
+])('the average follows its formula: %s', (_, useNumUpdates) => {
   for (const dtype of ['float32', 'float64'] as const) {
     const start = Array.from({ length: 37 }, (_, i) => Math.sin(i));
     const p = tensor(start, { dtype, requiresGrad: true }) as Tensor;
-    const average = new optim.ExponentialMovingAverage([p], { decay: 0.6, warmUp });
+    const average = new optim.ExponentialMovingAverage([p], { decay: 0.6, useNumUpdates });
     const expected = [...p.dataSync()];
     for (let n = 1; n <= 8; n++) {
       p.grad = tensor(
@@ -19,7 +19,7 @@ test.each([
       ) as Tensor;
       optim.sgd([p], { lr: 0.1 }).step();
       average.update();
-      const decay = warmUp ? Math.min(0.6, (1 + n) / (10 + n)) : 0.6;
+      const decay = useNumUpdates ? Math.min(0.6, (1 + n) / (10 + n)) : 0.6;
       p.dataSync().forEach((x, i) => (expected[i] = decay * expected[i] + (1 - decay) * x));
     }
     average.averages[0].dataSync().forEach((x, i) => {

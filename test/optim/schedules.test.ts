@@ -8,7 +8,7 @@ test('two schedules on one optimizer multiply', () => {
   const optimizer = sgd(1);
   const schedules = [
     new optim.ExponentialLR(optimizer, 0.5),
-    new optim.ConstantLR(optimizer, { factor: 0.1, steps: 2 }),
+    new optim.ConstantLR(optimizer, { factor: 0.1, totalIters: 2 }),
   ];
   const rates = [optimizer.lr];
   for (let i = 0; i < 4; i++) {
@@ -26,23 +26,23 @@ test('a rate that was changed by hand is what a schedule goes on from', () => {
   optimizer.lr = 8;
   schedule.step();
   expect(optimizer.lr).toBe(4);
-  expect(schedule.lastRates).toEqual([4]);
+  expect(schedule.getLastLr()).toEqual([4]);
 });
 
 test('each group keeps its own rate', () => {
   const optimizer = new optim.SGD([{ params: [leaf(1)] }, { params: [leaf(1)], lr: 1 }], { lr: 0.1 });
   const schedule = new optim.CosineAnnealingLR(optimizer, 2);
   schedule.step();
-  expect(schedule.lastRates).toEqual([expect.closeTo(0.05, 12), expect.closeTo(0.5, 12)]);
+  expect(schedule.getLastLr()).toEqual([expect.closeTo(0.05, 12), expect.closeTo(0.5, 12)]);
   const perGroup = new optim.LambdaLR(optimizer, [() => 2, (step) => step]);
-  expect(perGroup.lastRates).toEqual([0.2, 0]);
+  expect(perGroup.getLastLr()).toEqual([0.2, 0]);
   const cycle = new optim.OneCycleLR(optimizer, [1, 2], 10, { cycleMomentum: false });
-  expect(cycle.lastRates).toEqual([expect.closeTo(1 / 25, 12), expect.closeTo(2 / 25, 12)]);
+  expect(cycle.getLastLr()).toEqual([expect.closeTo(1 / 25, 12), expect.closeTo(2 / 25, 12)]);
 });
 
 test("the cycle moves Adam's first beta and keeps the second", () => {
   const optimizer = new optim.Adam([leaf(1)], { betas: [0.5, 0.7] });
-  const cycle = new optim.OneCycleLR(optimizer, 1, 20, { rising: 0.5 });
+  const cycle = new optim.OneCycleLR(optimizer, 1, 20, { pctStart: 0.5 });
   expect(optimizer.paramGroups[0].betas).toEqual([0.95, 0.7]);
   for (let i = 0; i < 9; i++) cycle.step();
   expect(optimizer.paramGroups[0].betas).toEqual([expect.closeTo(0.85, 12), 0.7]);
@@ -58,7 +58,7 @@ test('a cycle of n steps takes n calls, and no more', () => {
 
 test('warm restarts by fractions of an epoch', () => {
   const optimizer = sgd(1);
-  const schedule = new optim.CosineAnnealingWarmRestarts(optimizer, 2, { factor: 2 });
+  const schedule = new optim.CosineAnnealingWarmRestarts(optimizer, 2, { tMult: 2 });
   const at = (epoch: number): number => {
     schedule.step(epoch);
     return optimizer.lr;
@@ -77,9 +77,9 @@ test.each<[string, Make]>([
   ['MultiStepLR', (o) => new optim.MultiStepLR(o, [2, 7])],
   ['ExponentialLR', (o) => new optim.ExponentialLR(o, 0.9)],
   ['LambdaLR', (o) => new optim.LambdaLR(o, (step) => 1 / (1 + step))],
-  ['LinearLR', (o) => new optim.LinearLR(o, { steps: 8 })],
-  ['ConstantLR', (o) => new optim.ConstantLR(o, { steps: 7 })],
-  ['PolynomialLR', (o) => new optim.PolynomialLR(o, { steps: 9, power: 2 })],
+  ['LinearLR', (o) => new optim.LinearLR(o, { totalIters: 8 })],
+  ['ConstantLR', (o) => new optim.ConstantLR(o, { totalIters: 7 })],
+  ['PolynomialLR', (o) => new optim.PolynomialLR(o, { totalIters: 9, power: 2 })],
   ['CosineAnnealingLR', (o) => new optim.CosineAnnealingLR(o, 6)],
   ['CosineAnnealingWarmRestarts', (o) => new optim.CosineAnnealingWarmRestarts(o, 4)],
   ['OneCycleLR', (o) => new optim.OneCycleLR(o, 1, 12)],
@@ -114,12 +114,12 @@ test.each<[string, Make]>([
 
 test('a plateau: NaN is no improvement, each group has its lowest rate', () => {
   const optimizer = new optim.SGD([{ params: [leaf(1)] }, { params: [leaf(1)] }], { lr: 1 });
-  const schedule = new optim.ReduceLROnPlateau(optimizer, { patience: 0, minRate: [0.5, 0.01] });
+  const schedule = new optim.ReduceLROnPlateau(optimizer, { patience: 0, minLr: [0.5, 0.01] });
   schedule.step(1);
   schedule.step(NaN);
-  expect(schedule.lastRates).toEqual([0.5, 0.1]);
+  expect(schedule.getLastLr()).toEqual([0.5, 0.1]);
   schedule.step(NaN);
-  expect(schedule.lastRates).toEqual([0.5, expect.closeTo(0.01, 12)]);
+  expect(schedule.getLastLr()).toEqual([0.5, expect.closeTo(0.01, 12)]);
 });
 
 const other = sgd();
@@ -128,15 +128,15 @@ test.each<[string, () => unknown, RegExp]>([
   ['stepSize', () => new optim.StepLR(sgd(), 0), /StepLR: stepSize must be an integer/],
   ['gamma', () => new optim.ExponentialLR(sgd(), -1), /ExponentialLR: gamma/],
   ['milestone', () => new optim.MultiStepLR(sgd(), [1.5]), /milestones\[0\]/],
-  ['steps', () => new optim.CosineAnnealingLR(sgd(), 0), /CosineAnnealingLR: steps/],
+  ['steps', () => new optim.CosineAnnealingLR(sgd(), 0), /CosineAnnealingLR: tMax/],
   ['startFactor', () => new optim.LinearLR(sgd(), { startFactor: 2 }), /LinearLR: startFactor/],
   ['factor', () => new optim.ConstantLR(sgd(), { factor: -1 }), /ConstantLR: factor/],
   ['power', () => new optim.PolynomialLR(sgd(), { power: NaN }), /PolynomialLR: power/],
-  ['first', () => new optim.CosineAnnealingWarmRestarts(sgd(), 0), /first must be/],
+  ['first', () => new optim.CosineAnnealingWarmRestarts(sgd(), 0), /t0 must be/],
   ['functions', () => new optim.LambdaLR(sgd(), []), /0 functions for 1 groups/],
-  ['maxRate', () => new optim.OneCycleLR(sgd(), [1, 2], 5), /2 values of maxRate for 1 groups/],
+  ['maxRate', () => new optim.OneCycleLR(sgd(), [1, 2], 5), /2 values of maxLr for 1 groups/],
   ['totalSteps', () => new optim.OneCycleLR(sgd(), 1, 0), /totalSteps/],
-  ['shape', () => new optim.OneCycleLR(sgd(), 1, 5, { shape: 'x' as never }), /unknown shape "x"/],
+  ['shape', () => new optim.OneCycleLR(sgd(), 1, 5, { annealStrategy: 'x' as never }), /unknown annealStrategy "x"/],
   ['no momentum', () => new optim.OneCycleLR(optim.adagrad([leaf(1)]), 1, 5), /has no momentum to cycle/],
   ['plateau factor', () => new optim.ReduceLROnPlateau(sgd(), { factor: 1 }), /factor must be below 1/],
   ['plateau mode', () => new optim.ReduceLROnPlateau(sgd(), { mode: 'x' as never }), /mode must be min or max/],

@@ -95,7 +95,7 @@ test('a table used sparsely and densely is updated once, by the sum', () => {
 test('LBFGS takes sparse gradients as a whole', () => {
   const losses = [true, false].map((isSparse) => {
     const weight = table('float64');
-    const optimizer = new optim.LBFGS([weight], { lineSearch: 'strongWolfe', maxIterations: 5 });
+    const optimizer = new optim.LBFGS([weight], { lineSearchFn: 'strongWolfe', maxIter: 5 });
     const index = tensor(Int32Array.of(0, 2, 2));
     const closure = (): Tensor => {
       optimizer.zeroGrad();

@@ -18,11 +18,8 @@ const makers: readonly (readonly [string, Make])[] = [
   ['Adadelta', (ps) => optim.adadelta(ps)],
   ['RMSprop', (ps) => optim.rmsprop(ps, { lr: 0.1, centered: true, momentum: 0.5 })],
   ['Lion', (ps) => optim.lion(ps, { lr: 0.1 })],
-  ['LBFGS', (ps) => optim.lbfgs(ps, { lr: 0.5, maxIterations: 2 })],
-  [
-    'LBFGS with a line search',
-    (ps) => optim.lbfgs(ps, { maxIterations: 1, lineSearch: 'strongWolfe', historySize: 2 }),
-  ],
+  ['LBFGS', (ps) => optim.lbfgs(ps, { lr: 0.5, maxIter: 2 })],
+  ['LBFGS with a line search', (ps) => optim.lbfgs(ps, { maxIter: 1, lineSearchFn: 'strongWolfe', historySize: 2 })],
 ];
 
 function closureOf(ps: readonly Tensor[], optimizer: optim.Optimizer): () => Tensor {
@@ -242,7 +239,7 @@ test.each<[string, () => unknown, RegExp]>([
   ['weightDecay', () => optim.lamb([leaf(1)], { weightDecay: NaN }), /LAMB: weightDecay/],
   ['momentumDecay', () => optim.nadam([leaf(1)], { momentumDecay: -1 }), /NAdam: momentumDecay/],
   ['alpha', () => optim.rmsprop([leaf(1)], { alpha: 1.5 }), /RMSprop: alpha/],
-  ['maxIterations', () => optim.lbfgs([leaf(1)], { maxIterations: 0 }), /LBFGS: maxIterations/],
+  ['maxIter', () => optim.lbfgs([leaf(1)], { maxIter: 0 }), /LBFGS: maxIter/],
   ['historySize', () => optim.lbfgs([leaf(1)], { historySize: 1.5 }), /LBFGS: historySize/],
   [
     'no closure',

@@ -63,7 +63,7 @@ export const optimizers: Readonly<Record<string, OptimizerRow>> = {
   ),
   Adagrad: row(
     'torch.optim.Adagrad(ps, lr=0.1, lr_decay=0.1, weight_decay=0.1, initial_accumulator_value=0.2)',
-    (ps) => new optim.Adagrad(ps, { lr: 0.1, lrDecay: 0.1, weightDecay: 0.1, initialAccumulator: 0.2 }),
+    (ps) => new optim.Adagrad(ps, { lr: 0.1, lrDecay: 0.1, weightDecay: 0.1, initialAccumulatorValue: 0.2 }),
   ),
   Adadelta: row(
     'torch.optim.Adadelta(ps, lr=0.5, weight_decay=0.1)',
@@ -81,29 +81,29 @@ export const optimizers: Readonly<Record<string, OptimizerRow>> = {
   LAMB: row('Lamb(ps, lr=0.1, weight_decay=0.1)', (ps) => new optim.LAMB(ps, { lr: 0.1, weightDecay: 0.1 })),
   LBFGS: row(
     'torch.optim.LBFGS(ps, lr=0.8, max_iter=2, history_size=4)',
-    (ps) => new optim.LBFGS(ps, { lr: 0.8, maxIterations: 2, historySize: 4 }),
+    (ps) => new optim.LBFGS(ps, { lr: 0.8, maxIter: 2, historySize: 4 }),
   ),
   // Near the minimum the curvature comes from differences of almost equal gradients: PyTorch's own float32 run is
   // 9e-6 away from its float64 run.
   'LBFGS/nearTheMinimum': row(
     'torch.optim.LBFGS(ps, lr=0.1, max_iter=4, history_size=3)',
-    (ps) => new optim.LBFGS(ps, { lr: 0.1, maxIterations: 4, historySize: 3 }),
+    (ps) => new optim.LBFGS(ps, { lr: 0.1, maxIter: 4, historySize: 3 }),
     ['float64'],
   ),
   // Whether a loss has fallen enough is decided in its last digits: float64 only.
   'LBFGS/strongWolfe': row(
     'torch.optim.LBFGS(ps, max_iter=2, history_size=3, line_search_fn="strong_wolfe")',
-    (ps) => optim.lbfgs(ps, { maxIterations: 2, historySize: 3, lineSearch: 'strongWolfe' }),
+    (ps) => optim.lbfgs(ps, { maxIter: 2, historySize: 3, lineSearchFn: 'strongWolfe' }),
     ['float64'],
   ),
   'LBFGS/longFirstStep': row(
     'torch.optim.LBFGS(ps, lr=40, max_iter=3, line_search_fn="strong_wolfe")',
-    (ps) => optim.lbfgs(ps, { lr: 40, maxIterations: 3, lineSearch: 'strongWolfe' }),
+    (ps) => optim.lbfgs(ps, { lr: 40, maxIter: 3, lineSearchFn: 'strongWolfe' }),
     ['float64'],
   ),
   'LBFGS/shortFirstStep': row(
     'torch.optim.LBFGS(ps, lr=0.01, max_iter=2, line_search_fn="strong_wolfe")',
-    (ps) => optim.lbfgs(ps, { lr: 0.01, maxIterations: 2, lineSearch: 'strongWolfe' }),
+    (ps) => optim.lbfgs(ps, { lr: 0.01, maxIter: 2, lineSearchFn: 'strongWolfe' }),
     ['float64'],
   ),
 };
@@ -117,7 +117,7 @@ export const sparse: Readonly<Record<string, OptimizerRow>> = {
   ),
   Adagrad: row(
     'torch.optim.Adagrad(ps, lr=0.1, lr_decay=0.1, initial_accumulator_value=0.2)',
-    (ps) => new optim.Adagrad(ps, { lr: 0.1, lrDecay: 0.1, initialAccumulator: 0.2 }),
+    (ps) => new optim.Adagrad(ps, { lr: 0.1, lrDecay: 0.1, initialAccumulatorValue: 0.2 }),
   ),
 };
 
@@ -143,28 +143,28 @@ export const schedules: Readonly<Record<string, ScheduleRow>> = {
   ExponentialLR: { torch: 'S.ExponentialLR(o, 0.9)', make: (o) => new optim.ExponentialLR(o, 0.9) },
   CosineAnnealingLR: {
     torch: 'S.CosineAnnealingLR(o, 20, eta_min=0.01)',
-    make: (o) => new optim.CosineAnnealingLR(o, 20, { minRate: 0.01 }),
+    make: (o) => new optim.CosineAnnealingLR(o, 20, { etaMin: 0.01 }),
   },
   CosineAnnealingWarmRestarts: {
     torch: 'S.CosineAnnealingWarmRestarts(o, 5, T_mult=2, eta_min=0.01)',
-    make: (o) => new optim.CosineAnnealingWarmRestarts(o, 5, { factor: 2, minRate: 0.01 }),
+    make: (o) => new optim.CosineAnnealingWarmRestarts(o, 5, { tMult: 2, etaMin: 0.01 }),
   },
   OneCycleLR: { torch: 'S.OneCycleLR(o, 0.5, total_steps=60)', make: (o) => new optim.OneCycleLR(o, 0.5, 60) },
   'OneCycleLR/linear': {
     torch: 'S.OneCycleLR(o, 0.5, total_steps=60, anneal_strategy="linear", pct_start=0.4)',
-    make: (o) => new optim.OneCycleLR(o, 0.5, 60, { shape: 'linear', rising: 0.4 }),
+    make: (o) => new optim.OneCycleLR(o, 0.5, 60, { annealStrategy: 'linear', pctStart: 0.4 }),
   },
   LinearLR: {
     torch: 'S.LinearLR(o, start_factor=0.2, total_iters=8)',
-    make: (o) => new optim.LinearLR(o, { startFactor: 0.2, steps: 8 }),
+    make: (o) => new optim.LinearLR(o, { startFactor: 0.2, totalIters: 8 }),
   },
   ConstantLR: {
     torch: 'S.ConstantLR(o, factor=0.5, total_iters=4)',
-    make: (o) => new optim.ConstantLR(o, { factor: 0.5, steps: 4 }),
+    make: (o) => new optim.ConstantLR(o, { factor: 0.5, totalIters: 4 }),
   },
   PolynomialLR: {
     torch: 'S.PolynomialLR(o, total_iters=30, power=2.0)',
-    make: (o) => new optim.PolynomialLR(o, { steps: 30, power: 2 }),
+    make: (o) => new optim.PolynomialLR(o, { totalIters: 30, power: 2 }),
   },
   LambdaLR: { torch: 'S.LambdaLR(o, lambda k: 1 / (1 + k))', make: (o) => new optim.LambdaLR(o, (k) => 1 / (1 + k)) },
   SequentialLR: {
@@ -172,7 +172,7 @@ export const schedules: Readonly<Record<string, ScheduleRow>> = {
     make: (o) =>
       new optim.SequentialLR(
         o,
-        [new optim.ConstantLR(o, { factor: 0.1, steps: 5 }), new optim.ExponentialLR(o, 0.9)],
+        [new optim.ConstantLR(o, { factor: 0.1, totalIters: 5 }), new optim.ExponentialLR(o, 0.9)],
         [5],
       ),
   },
@@ -183,7 +183,7 @@ export const schedules: Readonly<Record<string, ScheduleRow>> = {
       new optim.SequentialLR(
         o,
         [
-          new optim.LinearLR(o, { startFactor: 0.1, steps: 6 }),
+          new optim.LinearLR(o, { startFactor: 0.1, totalIters: 6 }),
           new optim.CosineAnnealingLR(o, 9),
           new optim.CosineAnnealingWarmRestarts(o, 4),
         ],
@@ -195,7 +195,7 @@ export const schedules: Readonly<Record<string, ScheduleRow>> = {
       'S.ChainedScheduler([S.ConstantLR(o, factor=0.1, total_iters=4), S.ExponentialLR(o, 0.95), S.MultiStepLR(o, [20, 30])])',
     make: (o) =>
       new optim.ChainedScheduler([
-        new optim.ConstantLR(o, { factor: 0.1, steps: 4 }),
+        new optim.ConstantLR(o, { factor: 0.1, totalIters: 4 }),
         new optim.ExponentialLR(o, 0.95),
         new optim.MultiStepLR(o, [20, 30]),
       ]),
@@ -205,14 +205,14 @@ export const schedules: Readonly<Record<string, ScheduleRow>> = {
       'S.ChainedScheduler([S.LinearLR(o, total_iters=10), S.CosineAnnealingLR(o, 15, eta_min=0.001), S.StepLR(o, 12)])',
     make: (o) =>
       new optim.ChainedScheduler([
-        new optim.LinearLR(o, { steps: 10 }),
-        new optim.CosineAnnealingLR(o, 15, { minRate: 0.001 }),
+        new optim.LinearLR(o, { totalIters: 10 }),
+        new optim.CosineAnnealingLR(o, 15, { etaMin: 0.001 }),
         new optim.StepLR(o, 12),
       ]),
   },
   'LinearLR/down': {
     torch: 'S.LinearLR(o, start_factor=1, end_factor=0.25, total_iters=30)',
-    make: (o) => new optim.LinearLR(o, { startFactor: 1, endFactor: 0.25, steps: 30 }),
+    make: (o) => new optim.LinearLR(o, { startFactor: 1, endFactor: 0.25, totalIters: 30 }),
   },
   // The last step is the one that a loop of totalSteps steps ends with.
   'OneCycleLR/threePhase': {
@@ -221,8 +221,8 @@ export const schedules: Readonly<Record<string, ScheduleRow>> = {
     make: (o) =>
       new optim.OneCycleLR(o, 0.5, 50, {
         threePhase: true,
-        startFactor: 10,
-        endFactor: 100,
+        divFactor: 10,
+        finalDivFactor: 100,
         baseMomentum: 0.8,
         maxMomentum: 0.9,
       }),
@@ -230,7 +230,7 @@ export const schedules: Readonly<Record<string, ScheduleRow>> = {
   'OneCycleLR/last': { torch: 'S.OneCycleLR(o, 0.5, total_steps=50)', make: (o) => new optim.OneCycleLR(o, 0.5, 50) },
   'OneCycleLR/rateOnly': {
     torch: 'S.OneCycleLR(o, 0.5, total_steps=50, cycle_momentum=False, pct_start=0.1)',
-    make: (o) => new optim.OneCycleLR(o, 0.5, 50, { cycleMomentum: false, rising: 0.1 }),
+    make: (o) => new optim.OneCycleLR(o, 0.5, 50, { cycleMomentum: false, pctStart: 0.1 }),
   },
   'ReduceLROnPlateau/max': {
     torch: 'S.ReduceLROnPlateau(o, mode="max", threshold=0.01, threshold_mode="abs", patience=3, min_lr=0.002)',
@@ -240,7 +240,7 @@ export const schedules: Readonly<Record<string, ScheduleRow>> = {
         threshold: 0.01,
         thresholdMode: 'abs',
         patience: 3,
-        minRate: 0.002,
+        minLr: 0.002,
       }),
   },
   'ReduceLROnPlateau/negative': {
