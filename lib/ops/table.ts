@@ -143,8 +143,9 @@ export const Op = {
   adadeltaStep: 136,
   lionStep: 137,
   rmspropCenteredStep: 138,
-  assignRows: 139,
-  assign: 140,
+  averageStep: 139,
+  assignRows: 140,
+  assign: 141,
 } as const;
 
 export type OpName = keyof typeof Op;
@@ -300,9 +301,10 @@ export const opTable: Readonly<Record<OpName, OpInfo>> = {
   adadeltaStep: { kind: 'inplace', inputs: 4, outputs: 0, ints: 0, floats: 4, dtypes: ['float32', 'float64'] },
   lionStep: { kind: 'inplace', inputs: 3, outputs: 0, ints: 0, floats: 4, dtypes: ['float32', 'float64'] },
   rmspropCenteredStep: { kind: 'inplace', inputs: 5, outputs: 0, ints: 0, floats: 5, dtypes: ['float32', 'float64'] },
+  averageStep: { kind: 'inplace', inputs: 2, outputs: 0, ints: 0, floats: 1, dtypes: ['float32', 'float64'] },
   assignRows: { kind: 'assignRows', inputs: 3, outputs: 0, ints: 0, floats: 0, dtypes: ['float32', 'float64'] },
   assign: { kind: 'inplace', inputs: 2, outputs: 0, ints: 0, floats: 0, dtypes: ['float32', 'int32', 'bool', 'float64', 'int64', 'uint8', 'float16', 'bfloat16'] },
 };
 
 /** Of the rows; the addon has its own, and both must agree. */
-export const opTableHash = 1858073537;
+export const opTableHash = 636784905;

@@ -187,6 +187,11 @@ export function rmspropCenteredStep(
   runInPlace('rmspropCenteredStep', inputs, [], [s.lr, s.alpha, s.eps, s.weightDecay, s.momentum]);
 }
 
+/** Moves a running average toward `parameter`: average + (1 - decay)·(parameter - average). */
+export function averageStep(average: Tensor, parameter: Tensor, decay: number): void {
+  runInPlace('averageStep', [average, parameter], [], [decay]);
+}
+
 /** Copies rows over those of `target` that `index` names. Nothing is recorded. */
 export function assignRows(target: Tensor, index: Tensor<'int32'>, rows: Tensor): void {
   runInPlace('assignRows', [target, index, rows]);

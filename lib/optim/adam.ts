@@ -1,7 +1,9 @@
 import { adamaxStep, adamStep, amsgradStep, lambStep, nadamStep, radamStep, type AdamSettings } from '../ops/update';
 import { checkNumber } from '../tensor/shape';
 import type { Tensor } from '../tensor/tensor';
-import { Optimizer, type GroupSettings, type Parameters } from './optimizer';
+import { checkBetas } from './checks';
+import type { GroupSettings, Parameters } from './optimizer';
+import { SlotOptimizer } from './slots';
 
 /** Settings of Adam and its relatives. */
 export interface MomentSettings extends GroupSettings {
@@ -32,12 +34,10 @@ function settingsOf(s: MomentSettings, decoupled = false): AdamSettings {
 }
 
 /** What Adam's relatives share: two moments for each parameter. */
-abstract class MomentOptimizer<S extends MomentSettings> extends Optimizer<S> {
+abstract class MomentOptimizer<S extends MomentSettings> extends SlotOptimizer<S> {
   protected override check({ betas, eps, weightDecay }: S): void {
     const { name } = this;
-    const below1 = 1 - Number.EPSILON / 2;
-    checkNumber(name, 'betas[0]', betas[0], 0, below1);
-    checkNumber(name, 'betas[1]', betas[1], 0, below1);
+    checkBetas(name, betas);
     checkNumber(name, 'eps', eps, 0);
     checkNumber(name, 'weightDecay', weightDecay, 0);
   }
@@ -47,20 +47,9 @@ abstract class MomentOptimizer<S extends MomentSettings> extends Optimizer<S> {
   }
 }
 
-/** Adam (Kingma and Ba, 2015), by PyTorch's formulas. */
-export class Adam extends MomentOptimizer<AdamGroup> {
-  constructor(
-    parameters: Parameters<AdamGroup>,
-    options: AdamOptions = {},
-    private readonly decoupled = false,
-  ) {
-    super(decoupled ? 'AdamW' : 'Adam', parameters, {
-      ...defaults,
-      weightDecay: decoupled ? 0.01 : 0,
-      amsgrad: false,
-      ...options,
-    });
-  }
+/** {@link Adam} and {@link AdamW}: the same, but for where the decay goes. */
+abstract class AdamBase extends MomentOptimizer<AdamGroup> {
+  protected abstract readonly decoupled: boolean;
 
   protected override initialState(parameter: Tensor, { amsgrad }: AdamGroup): Tensor[] {
     return this.blanks(parameter, amsgrad ? 3 : 2);
@@ -68,15 +57,28 @@ export class Adam extends MomentOptimizer<AdamGroup> {
 
   protected override update(p: Tensor, grad: Tensor, state: readonly Tensor[], step: number, s: AdamGroup): void {
     const settings = settingsOf(s, this.decoupled);
-    if (s.amsgrad) amsgradStep(p, grad, state[0], state[1], state[2], step, settings);
+    // Where amsgrad was set after the first step there is no largest moment to go by.
+    const largest = (state as readonly (Tensor | undefined)[])[2];
+    if (s.amsgrad && largest !== undefined) amsgradStep(p, grad, state[0], state[1], largest, step, settings);
     else adamStep(p, grad, state[0], state[1], step, settings);
   }
 }
 
-/** Adam with decoupled weight decay (Loshchilov and Hutter, 2019). */
-export class AdamW extends Adam {
+/** Adam (Kingma and Ba, 2015), by PyTorch's formulas. */
+export class Adam extends AdamBase {
+  protected override readonly decoupled = false;
+
   constructor(parameters: Parameters<AdamGroup>, options: AdamOptions = {}) {
-    super(parameters, options, true);
+    super('Adam', parameters, { ...defaults, amsgrad: false }, options);
+  }
+}
+
+/** Adam with decoupled weight decay (Loshchilov and Hutter, 2019). */
+export class AdamW extends AdamBase {
+  protected override readonly decoupled = true;
+
+  constructor(parameters: Parameters<AdamGroup>, options: AdamOptions = {}) {
+    super('AdamW', parameters, { ...defaults, weightDecay: 0.01, amsgrad: false }, options);
   }
 }
 
@@ -89,25 +91,41 @@ export interface NAdamSettings extends MomentSettings {
 /** Adam with Nesterov's momentum (Dozat, 2016). `lr` defaults to 0.002. */
 export class NAdam extends MomentOptimizer<NAdamSettings> {
   constructor(parameters: Parameters<NAdamSettings>, options: Partial<NAdamSettings> = {}) {
-    super('NAdam', parameters, { ...defaults, lr: 2e-3, momentumDecay: 4e-3, ...options });
+    super('NAdam', parameters, { ...defaults, lr: 2e-3, momentumDecay: 4e-3 }, options);
   }
 
-  protected override update(p: Tensor, grad: Tensor, state: readonly Tensor[], step: number, s: NAdamSettings): void {
+  protected override check(settings: NAdamSettings): void {
+    super.check(settings);
+    checkNumber('NAdam', 'momentumDecay', settings.momentumDecay, 0);
+  }
+
+  /** The product of the momenta so far. */
+  protected override initialNumbers(): number[] {
+    return [1];
+  }
+
+  protected override update(
+    p: Tensor,
+    grad: Tensor,
+    state: readonly Tensor[],
+    step: number,
+    s: NAdamSettings,
+    numbers: number[],
+  ): void {
     const momentum = (t: number): number => s.betas[0] * (1 - 0.5 * 0.96 ** (t * s.momentumDecay));
-    // The product is a function of the step alone, so that a resumed run need not have saved it.
-    let product = 1;
-    for (let t = 1; t <= step; t++) product *= momentum(t);
     const [now, next] = [momentum(step), momentum(step + 1)];
+    const product = numbers[0] * now;
     const ofGrad = (s.lr * (1 - now)) / (1 - product);
     const ofMoment = (s.lr * next) / (1 - product * next);
     nadamStep(p, grad, state[0], state[1], step, settingsOf(s), ofGrad, ofMoment);
+    numbers[0] = product;
   }
 }
 
 /** Adam whose first steps are rectified (Liu et al., 2020). */
 export class RAdam extends MomentOptimizer<MomentSettings> {
   constructor(parameters: Parameters<MomentSettings>, options: MomentOptions = {}) {
-    super('RAdam', parameters, { ...defaults, ...options });
+    super('RAdam', parameters, defaults, options);
   }
 
   protected override update(p: Tensor, grad: Tensor, state: readonly Tensor[], step: number, s: MomentSettings): void {
@@ -124,7 +142,7 @@ export class RAdam extends MomentOptimizer<MomentSettings> {
 /** Adam by the infinity norm (Kingma and Ba, 2015). `lr` defaults to 0.002. */
 export class AdaMax extends MomentOptimizer<MomentSettings> {
   constructor(parameters: Parameters<MomentSettings>, options: MomentOptions = {}) {
-    super('AdaMax', parameters, { ...defaults, lr: 2e-3, ...options });
+    super('AdaMax', parameters, { ...defaults, lr: 2e-3 }, options);
   }
 
   protected override update(p: Tensor, grad: Tensor, state: readonly Tensor[], step: number, s: MomentSettings): void {
@@ -135,7 +153,7 @@ export class AdaMax extends MomentOptimizer<MomentSettings> {
 /** Layer-wise adaptive Adam for large batches (You et al., 2020). `eps` defaults to 1e-6. */
 export class LAMB extends MomentOptimizer<MomentSettings> {
   constructor(parameters: Parameters<MomentSettings>, options: MomentOptions = {}) {
-    super('LAMB', parameters, { ...defaults, eps: 1e-6, ...options });
+    super('LAMB', parameters, { ...defaults, eps: 1e-6 }, options);
   }
 
   protected override initialState(parameter: Tensor): Tensor[] {
@@ -153,3 +171,15 @@ export const adam = (parameters: Parameters<AdamGroup>, options?: AdamOptions): 
 /** {@link AdamW} */
 export const adamw = (parameters: Parameters<AdamGroup>, options?: AdamOptions): AdamW =>
   new AdamW(parameters, options);
+/** {@link NAdam} */
+export const nadam = (parameters: Parameters<NAdamSettings>, options?: Partial<NAdamSettings>): NAdam =>
+  new NAdam(parameters, options);
+/** {@link RAdam} */
+export const radam = (parameters: Parameters<MomentSettings>, options?: MomentOptions): RAdam =>
+  new RAdam(parameters, options);
+/** {@link AdaMax} */
+export const adamax = (parameters: Parameters<MomentSettings>, options?: MomentOptions): AdaMax =>
+  new AdaMax(parameters, options);
+/** {@link LAMB} */
+export const lamb = (parameters: Parameters<MomentSettings>, options?: MomentOptions): LAMB =>
+  new LAMB(parameters, options);

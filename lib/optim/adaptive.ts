@@ -2,7 +2,9 @@ import { adadeltaStep, adagradStep, lionStep, rmspropCenteredStep, rmspropStep }
 import { full } from '../tensor/creation';
 import { checkNumber } from '../tensor/shape';
 import type { Tensor } from '../tensor/tensor';
-import { Optimizer, type GroupSettings, type Parameters } from './optimizer';
+import { checkBetas } from './checks';
+import type { GroupSettings, Parameters } from './optimizer';
+import { SlotOptimizer } from './slots';
 
 /** Settings of {@link RMSprop}. */
 export interface RMSpropSettings extends GroupSettings {
@@ -22,17 +24,10 @@ export interface RMSpropSettings extends GroupSettings {
 export type RMSpropOptions = Partial<RMSpropSettings>;
 
 /** RMSprop (Tieleman and Hinton, 2012), by PyTorch's formulas. */
-export class RMSprop extends Optimizer<RMSpropSettings> {
+export class RMSprop extends SlotOptimizer<RMSpropSettings> {
   constructor(parameters: Parameters<RMSpropSettings>, options: RMSpropOptions = {}) {
-    super('RMSprop', parameters, {
-      lr: 1e-2,
-      alpha: 0.99,
-      eps: 1e-8,
-      weightDecay: 0,
-      momentum: 0,
-      centered: false,
-      ...options,
-    });
+    const defaults = { lr: 1e-2, alpha: 0.99, eps: 1e-8, weightDecay: 0, momentum: 0, centered: false };
+    super('RMSprop', parameters, defaults, options);
   }
 
   protected override check({ alpha, eps, weightDecay, momentum }: RMSpropSettings): void {
@@ -60,33 +55,27 @@ export interface AdagradSettings extends GroupSettings {
   /** Default 0. */
   weightDecay: number;
   /** What the sums of squares start with. Default 0; Keras has 0.1. */
-  initialAccumulator: number;
+  initialAccumulatorValue: number;
   /** Default 1e-10. */
   eps: number;
 }
 
 /** Adagrad (Duchi et al., 2011). `lr` defaults to 0.01. */
-export class Adagrad extends Optimizer<AdagradSettings> {
+export class Adagrad extends SlotOptimizer<AdagradSettings> {
   constructor(parameters: Parameters<AdagradSettings>, options: Partial<AdagradSettings> = {}) {
-    super('Adagrad', parameters, {
-      lr: 1e-2,
-      lrDecay: 0,
-      weightDecay: 0,
-      initialAccumulator: 0,
-      eps: 1e-10,
-      ...options,
-    });
+    const defaults = { lr: 1e-2, lrDecay: 0, weightDecay: 0, initialAccumulatorValue: 0, eps: 1e-10 };
+    super('Adagrad', parameters, defaults, options);
   }
 
-  protected override check({ lrDecay, weightDecay, initialAccumulator, eps }: AdagradSettings): void {
+  protected override check({ lrDecay, weightDecay, initialAccumulatorValue, eps }: AdagradSettings): void {
     checkNumber('Adagrad', 'lrDecay', lrDecay, 0);
     checkNumber('Adagrad', 'weightDecay', weightDecay, 0);
-    checkNumber('Adagrad', 'initialAccumulator', initialAccumulator, 0);
+    checkNumber('Adagrad', 'initialAccumulatorValue', initialAccumulatorValue, 0);
     checkNumber('Adagrad', 'eps', eps, 0);
   }
 
-  protected override initialState({ shape, dtype }: Tensor, { initialAccumulator }: AdagradSettings): Tensor[] {
-    return [full(shape, initialAccumulator, { dtype }) as Tensor];
+  protected override initialState({ shape, dtype }: Tensor, { initialAccumulatorValue }: AdagradSettings): Tensor[] {
+    return [full(shape, initialAccumulatorValue, { dtype }) as Tensor];
   }
 
   protected override update(p: Tensor, grad: Tensor, [sum]: readonly Tensor[], step: number, s: AdagradSettings): void {
@@ -105,9 +94,9 @@ export interface AdadeltaSettings extends GroupSettings {
 }
 
 /** Adadelta (Zeiler, 2012). `lr` defaults to 1. */
-export class Adadelta extends Optimizer<AdadeltaSettings> {
+export class Adadelta extends SlotOptimizer<AdadeltaSettings> {
   constructor(parameters: Parameters<AdadeltaSettings>, options: Partial<AdadeltaSettings> = {}) {
-    super('Adadelta', parameters, { lr: 1, rho: 0.9, eps: 1e-6, weightDecay: 0, ...options });
+    super('Adadelta', parameters, { lr: 1, rho: 0.9, eps: 1e-6, weightDecay: 0 }, options);
   }
 
   protected override check({ rho, eps, weightDecay }: AdadeltaSettings): void {
@@ -134,15 +123,13 @@ export interface LionSettings extends GroupSettings {
 }
 
 /** Steps by the sign of the moment (Chen et al., 2023). `lr` defaults to 0.0001. */
-export class Lion extends Optimizer<LionSettings> {
+export class Lion extends SlotOptimizer<LionSettings> {
   constructor(parameters: Parameters<LionSettings>, options: Partial<LionSettings> = {}) {
-    super('Lion', parameters, { lr: 1e-4, betas: [0.9, 0.99], weightDecay: 0, ...options });
+    super('Lion', parameters, { lr: 1e-4, betas: [0.9, 0.99], weightDecay: 0 }, options);
   }
 
   protected override check({ betas, weightDecay }: LionSettings): void {
-    const below1 = 1 - Number.EPSILON / 2;
-    checkNumber('Lion', 'betas[0]', betas[0], 0, below1);
-    checkNumber('Lion', 'betas[1]', betas[1], 0, below1);
+    checkBetas('Lion', betas);
     checkNumber('Lion', 'weightDecay', weightDecay, 0);
   }
 
@@ -154,3 +141,16 @@ export class Lion extends Optimizer<LionSettings> {
     lionStep(p, grad, m, s);
   }
 }
+
+/** {@link RMSprop} */
+export const rmsprop = (parameters: Parameters<RMSpropSettings>, options?: RMSpropOptions): RMSprop =>
+  new RMSprop(parameters, options);
+/** {@link Adagrad} */
+export const adagrad = (parameters: Parameters<AdagradSettings>, options?: Partial<AdagradSettings>): Adagrad =>
+  new Adagrad(parameters, options);
+/** {@link Adadelta} */
+export const adadelta = (parameters: Parameters<AdadeltaSettings>, options?: Partial<AdadeltaSettings>): Adadelta =>
+  new Adadelta(parameters, options);
+/** {@link Lion} */
+export const lion = (parameters: Parameters<LionSettings>, options?: Partial<LionSettings>): Lion =>
+  new Lion(parameters, options);

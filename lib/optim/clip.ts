@@ -22,6 +22,19 @@ function gradientsOf(op: string, parameters: Tensor | Iterable<Tensor>): Tensor[
   });
 }
 
+function scaleAll(grads: readonly Tensor[], factor: number): void {
+  for (const grad of grads) assign(grad, grad.mul(factor));
+}
+
+/** @internal Multiplies all gradients, in place. */
+export function scaleGrads(parameters: Iterable<Tensor>, factor: number): void {
+  noGrad(() => {
+    tidy(() => {
+      scaleAll(gradientsOf('scaleGrads', parameters), factor);
+    });
+  });
+}
+
 /**
  * Scales all gradients so that the norm of all their elements together is at most `maxNorm` (Pascanu et al., 2013).
  * @returns the norm before
@@ -47,7 +60,7 @@ export function clipGradNorm(
         throw new RangeError(`clipGradNorm: the norm of the gradients is ${String(total)}`);
       }
       const scale = maxNorm / (total + 1e-6);
-      if (!(scale >= 1)) for (const grad of grads) assign(grad, grad.mul(scale));
+      if (!(scale >= 1)) scaleAll(grads, scale);
       return total;
     }),
   );

@@ -1,15 +1,16 @@
+import { withGrad } from '../autograd/node';
 import { DTypeError, ShapeError } from '../errors';
-import { indexRows } from '../ops/copies';
-import { assign, assignRows } from '../ops/update';
-import { zeros } from '../tensor/creation';
-import { keep, tidy } from '../tensor/scope';
+import { tidy } from '../tensor/scope';
 import { checkNumber, describe } from '../tensor/shape';
-import { isTensor, type AnyTensor, type SparseGrad, type Tensor } from '../tensor/tensor';
+import { isTensor, type Tensor } from '../tensor/tensor';
+import type { OptimizerState } from './state';
 
 /** What every group of parameters has; each optimizer adds its own settings. */
 export interface GroupSettings {
   /** Learning rate; may be changed at any time. */
   lr: number;
+  /** What schedules start from: the learning rate when the first schedule was made. */
+  initialLr?: number;
 }
 
 /** Parameters with settings of their own; what is missing comes from the optimizer's options. */
@@ -21,40 +22,49 @@ export type Group<S extends GroupSettings> = S & { readonly params: readonly Ten
 /** Parameters, or groups of them. */
 export type Parameters<S extends GroupSettings> = Iterable<Tensor> | Iterable<ParameterGroup<S>>;
 
-/** What a later run needs to go on exactly: see {@link Optimizer.stateDict}. */
-export interface OptimizerState {
-  /** For each parameter that was updated, by its number over all groups: how often, and its state. */
-  readonly state: Readonly<Record<string, { readonly steps: number; readonly tensors: readonly AnyTensor[] }>>;
-  /** The settings of each group. */
-  readonly groups: readonly Readonly<Record<string, unknown>>[];
-}
-
 function isGroup(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'params' in value;
 }
 
-interface Slot {
-  readonly state: readonly Tensor[];
-  steps: number;
+function listOf<T>(name: string, what: string, given: Iterable<T>): T[] {
+  const isIterable = typeof given === 'object' && (given as unknown) !== null && Symbol.iterator in given;
+  if (!isIterable || isTensor(given)) {
+    throw new TypeError(`${name}: ${what} must be an iterable of tensors, got ${describe(given)}`);
+  }
+  return [...given];
+}
+
+/** Options that are undefined stand for their defaults. */
+function withOptions<S extends object>(name: string, defaults: S, options: Partial<S>): S {
+  if (typeof options !== 'object' || (options as unknown) === null) {
+    throw new TypeError(`${name}: options must be an object, got ${describe(options)}`);
+  }
+  const given = Object.entries(options).filter(([, value]) => (value as unknown) !== undefined);
+  return { ...defaults, ...(Object.fromEntries(given) as Partial<S>) };
 }
 
 /**
- * Updates parameters by their gradients. `step()` skips parameters that have none; of a sparse gradient (see
- * {@link Tensor.sparseGrad}) it updates only the rows, as PyTorch's SparseAdam does.
- *
- * An update runs entirely in native code, in place, in one pass over each parameter.
+ * Updates parameters by their gradients. Parameters come in groups, each with its own settings; schedules change
+ * `group.lr`.
  */
 export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
   readonly paramGroups: Group<S>[] = [];
-  private readonly slots = new Map<Tensor, Slot>();
+  private readonly defaults: S;
 
+  /**
+   * @throws RangeError if there are no parameters, one is given twice or a setting is out of range; TypeError;
+   * DTypeError for a parameter that is not a contiguous floating-point tensor with requiresGrad.
+   */
   constructor(
     protected readonly name: string,
     parameters: Parameters<S>,
-    private readonly defaults: S,
+    defaults: S,
+    options: Partial<S> = {},
   ) {
-    const all = [...parameters] as (Tensor | ParameterGroup<S>)[];
+    this.defaults = withOptions(name, defaults, options);
+    const all = listOf<Tensor | ParameterGroup<S>>(name, 'parameters', parameters);
     const grouped = all.filter((item) => !isTensor(item));
+    if (all.length === 0) throw new RangeError(`${name}: there are no parameters`);
     if (grouped.length === 0) this.addParamGroup({ params: all as Tensor[] } as unknown as ParameterGroup<S>);
     else if (grouped.length < all.length) throw new TypeError(`${name}: give either parameters or groups, not both`);
     else for (const group of grouped) this.addParamGroup(group as ParameterGroup<S>);
@@ -83,12 +93,11 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     if (!isGroup(group)) {
       throw new TypeError(`${this.name}: a group must be an object with params, got ${describe(group)}`);
     }
-    const given = Object.fromEntries(Object.entries(group).filter(([, value]) => (value as unknown) !== undefined));
-    const complete = { ...this.defaults, ...given, params: [...group.params] } as unknown as Group<S>;
-    checkNumber(this.name, 'lr', complete.lr, 0);
-    this.check(complete);
+    const params = listOf(this.name, 'params', group.params);
+    const complete = { ...withOptions(this.name, this.defaults, group), params } as unknown as Group<S>;
+    this.checkSettings(complete);
     const known = new Set(this.parameters);
-    complete.params.forEach((parameter, i) => {
+    params.forEach((parameter, i) => {
       this.checkParameter(parameter, i);
       if (known.has(parameter)) throw new RangeError(`${this.name}: a parameter is given twice`);
       known.add(parameter);
@@ -96,122 +105,86 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
     this.paramGroups.push(complete);
   }
 
+  private checkSettings(settings: S): void {
+    checkNumber(this.name, 'lr', settings.lr, 0);
+    this.check(settings);
+  }
+
   private checkParameter(parameter: unknown, i: number): void {
-    if (!isTensor(parameter)) throw new TypeError(`${this.name}: parameter ${String(i)} is not a tensor`);
+    if (!isTensor(parameter)) throw new TypeError(`${this.name}: parameter ${i} is not a tensor`);
     parameter._check(this.name);
     const isFloat = parameter.dtype === 'float32' || parameter.dtype === 'float64';
     if (!isFloat || !parameter.requiresGrad || !parameter.isContiguous) {
       throw new DTypeError(
-        `${this.name}: parameter ${String(i)} must be a contiguous float32 or float64 tensor with requiresGrad`,
+        `${this.name}: parameter ${i} must be a contiguous float32 or float64 tensor with requiresGrad`,
       );
     }
   }
 
   /** One update of every parameter that has a gradient. */
-  step(): void {
-    for (const group of this.paramGroups) {
-      checkNumber('step', 'lr', group.lr, 0);
-      for (const parameter of group.params) {
-        if (parameter.grad === null && parameter.sparseGrad === null) continue;
-        const slot = this.slotOf(parameter, group);
-        if (parameter.grad !== null) this.update(parameter, parameter.grad, slot.state, slot.steps + 1, group);
-        if (parameter.sparseGrad !== null) this.updateRows(parameter, parameter.sparseGrad, slot, group);
-        slot.steps++;
-      }
-    }
-  }
-
-  /** The dense update on the rows alone: parameter and state are gathered, updated and put back. */
-  private updateRows(parameter: Tensor, { indices, values }: SparseGrad, slot: Slot, group: Group<S>): void {
-    tidy(() => {
-      const rows = indexRows(parameter.detach(), indices);
-      const state = slot.state.map((x) => indexRows(x, indices));
-      this.update(rows, values, state, slot.steps + 1, group);
-      assignRows(parameter, indices, rows);
-      slot.state.forEach((x, i) => {
-        assignRows(x, indices, state[i]);
-      });
-    });
-  }
+  abstract step(): void;
+  /**
+   * Calls `closure`, which clears the gradients, computes the loss and calls `backward`, and makes the update.
+   * @returns the loss before the update
+   */
+  abstract step(closure: () => Tensor): number;
 
   /** Drops the gradients. Call it before every `backward` unless they are meant to add up. */
   zeroGrad(): void {
-    for (const parameter of this.parameters) {
-      parameter.grad?.dispose();
-      parameter.grad = null;
-      parameter.sparseGrad?.indices.dispose();
-      parameter.sparseGrad?.values.dispose();
-      parameter.sparseGrad = null;
-    }
+    for (const { params } of this.paramGroups) params.forEach(dropGrad);
   }
 
-  /** The state tensors themselves (not copies), the numbers of updates and the settings. */
-  stateDict(): OptimizerState {
-    const state: Record<string, { steps: number; tensors: readonly AnyTensor[] }> = {};
-    this.parameters.forEach((parameter, i) => {
-      const slot = this.slots.get(parameter);
-      if (slot !== undefined) state[String(i)] = { steps: slot.steps, tensors: slot.state };
-    });
-    const groups = this.paramGroups.map(({ params, ...settings }) => ({ ...settings, params: params.length }));
-    return { state, groups };
-  }
+  /** What a later run needs: the state tensors themselves (not copies), numbers and settings. */
+  abstract stateDict(): OptimizerState;
 
   /**
-   * Goes on where {@link Optimizer.stateDict} was taken. All is checked before anything is written.
-   * @throws ShapeError if groups, parameters or shapes differ.
+   * Goes on where {@link Optimizer.stateDict} was taken; the values are copied. All is checked before anything is
+   * written, so a failure changes nothing.
+   * @throws ShapeError if groups, parameters or shapes differ; RangeError for a setting out of range; TypeError.
    */
-  loadStateDict(saved: OptimizerState): void {
-    const counts = this.paramGroups.map(({ params }) => params.length).join();
-    if (saved.groups.map(({ params }) => String(params)).join() !== counts) {
-      throw new ShapeError(`${this.name}: the saved groups have other numbers of parameters than [${counts}]`);
-    }
-    const { parameters } = this;
-    for (const [number, { tensors }] of Object.entries(saved.state)) {
-      const parameter = parameters[Number(number)] as Tensor | undefined;
-      const fits = parameter !== undefined && tensors.every((x) => x.size === parameter.size || x.size <= 1);
-      if (!fits) throw new ShapeError(`${this.name}: the saved state of parameter ${number} does not fit`);
-    }
-    this.paramGroups.forEach((group, i) => {
-      const settings = Object.entries(saved.groups[i]).filter(([name]) => name !== 'params');
-      Object.assign(group, Object.fromEntries(settings));
-    });
-    for (const [number, { steps, tensors }] of Object.entries(saved.state)) {
-      const parameter = parameters[Number(number)];
-      const group = this.paramGroups.find(({ params }) => params.includes(parameter)) as Group<S>;
-      const slot = this.slotOf(parameter, group);
-      slot.steps = steps;
-      slot.state.forEach((x, i) => {
-        assign(x, tensors[i]);
-      });
-    }
-  }
+  abstract loadStateDict(saved: OptimizerState): void;
 
   /** Gives the memory of the optimizer's state back; the next step starts afresh. */
-  dispose(): void {
-    for (const { state } of this.slots.values()) for (const tensor of state) tensor.dispose();
-    this.slots.clear();
-  }
-
-  private slotOf(parameter: Tensor, group: Group<S>): Slot {
-    let slot = this.slots.get(parameter);
-    if (slot === undefined) {
-      slot = { state: this.initialState(parameter, group).map((x) => keep(x)), steps: 0 };
-      this.slots.set(parameter, slot);
-    }
-    return slot;
-  }
-
-  /** Zeros like a parameter, for {@link Optimizer.initialState}. */
-  protected blanks(parameter: Tensor, count: number): Tensor[] {
-    return Array.from({ length: count }, () => zeros(parameter.shape, { dtype: parameter.dtype }) as Tensor);
-  }
+  abstract dispose(): void;
 
   /** Throws for settings out of range. */
   protected abstract check(settings: S): void;
 
-  /** The tensors kept for a parameter, of its shape. */
-  protected abstract initialState(parameter: Tensor, settings: S): Tensor[];
+  /** The settings of the groups, for {@link Optimizer.stateDict}. */
+  protected savedGroups(): Record<string, unknown>[] {
+    return this.paramGroups.map(({ params, ...settings }) => ({ ...settings, params: params.length }));
+  }
 
-  /** Updates one parameter in place; `step` counts its updates from 1. */
-  protected abstract update(parameter: Tensor, grad: Tensor, state: readonly Tensor[], step: number, settings: S): void;
+  /** The settings of the groups as they were saved, checked. */
+  protected loadedGroups(saved: OptimizerState): S[] {
+    const counts = this.paramGroups.map(({ params }) => params.length).join();
+    if (saved.groups.map(({ params }) => String(params)).join() !== counts) {
+      throw new ShapeError(`${this.name}: the saved groups have other numbers of parameters than [${counts}]`);
+    }
+    return this.paramGroups.map((group, i) => {
+      const settings: S = { ...group, ...saved.groups[i] };
+      this.checkSettings(settings);
+      return settings;
+    });
+  }
+
+  /** Puts settings in the place of the groups'. */
+  protected loadGroups(settings: readonly S[]): void {
+    this.paramGroups.forEach((group, i) => Object.assign(group, settings[i], { params: group.params }));
+  }
+}
+
+/** @internal The loss of a closure that computes the gradients too. */
+export function lossOf(closure: () => Tensor): number {
+  if (typeof closure !== 'function') throw new TypeError(`step: the closure is ${describe(closure)}`);
+  return withGrad(true, () => tidy(() => closure().item()));
+}
+
+/** @internal */
+export function dropGrad(parameter: Tensor): void {
+  parameter.grad?.dispose();
+  parameter.grad = null;
+  parameter.sparseGrad?.indices.dispose();
+  parameter.sparseGrad?.values.dispose();
+  parameter.sparseGrad = null;
 }

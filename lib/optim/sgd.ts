@@ -1,7 +1,8 @@
 import { sgdStep } from '../ops/update';
 import { checkNumber } from '../tensor/shape';
 import type { Tensor } from '../tensor/tensor';
-import { Optimizer, type GroupSettings, type Parameters } from './optimizer';
+import type { GroupSettings, Parameters } from './optimizer';
+import { SlotOptimizer } from './slots';
 
 /** Settings of {@link SGD}. */
 export interface SGDSettings extends GroupSettings {
@@ -21,9 +22,9 @@ export type SGDOptions = Partial<SGDSettings>;
 const defaults: SGDSettings = { lr: 1e-3, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false };
 
 /** Stochastic gradient descent with momentum, by PyTorch's formulas (Sutskever et al., 2013). */
-export class SGD extends Optimizer<SGDSettings> {
+export class SGD extends SlotOptimizer<SGDSettings> {
   constructor(parameters: Parameters<SGDSettings>, options: SGDOptions = {}) {
-    super('SGD', parameters, { ...defaults, ...options });
+    super('SGD', parameters, defaults, options);
   }
 
   protected override check({ momentum, dampening, weightDecay, nesterov }: SGDSettings): void {

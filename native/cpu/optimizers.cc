@@ -77,6 +77,17 @@ Status rmsprop(const OpCall& call) {
   });
 }
 
+/// A moving average. floats: decay. An average that equals the parameter stays exactly.
+template <class V>
+Status average(const OpCall& call) {
+  const Elements<V> average(call.inputs[0]);
+  const V rest = splat<V>(1.0 - call.floats[0]);
+  return updateAll<V>(call, [=](int64_t i, int lanes, V parameter) {
+    const V before = average.get(i, lanes);
+    average.put(fma(rest, parameter - before, before), i, lanes);
+  });
+}
+
 template <Kernel float32, Kernel float64>
 Status either(const OpCall& call) {
   return byFloat(call, float32, float64);
@@ -88,6 +99,7 @@ void registerOptimizers(Kernel* kernels) {
   kernels[static_cast<int>(Op::sgdStep)] = either<sgd<VecF>, sgd<VecD>>;
   kernels[static_cast<int>(Op::adamStep)] = either<adam<VecF>, adam<VecD>>;
   kernels[static_cast<int>(Op::rmspropStep)] = either<rmsprop<VecF>, rmsprop<VecD>>;
+  kernels[static_cast<int>(Op::averageStep)] = either<average<VecF>, average<VecD>>;
 }
 
 }  // namespace KINDLING_ISA

@@ -4,6 +4,7 @@ import json
 import sys
 
 import torch
+import torch.optim.lbfgs as lbfgs
 import torch.optim.lr_scheduler as S
 from common import spread
 
@@ -25,32 +26,6 @@ class Lion(torch.optim.Optimizer):
                 update = torch.sign(b1 * m + (1 - b1) * p.grad)
                 p.add_(-group["lr"] * (update + group["weight_decay"] * p))
                 m.mul_(b2).add_((1 - b2) * p.grad)
-
-
-class NAdam(torch.optim.Optimizer):
-    """Dozat, 2016, as PyTorch 2 has it: 1.13 multiplies the next product by the momentum twice."""
-
-    def __init__(self, ps, lr, weight_decay, betas=(0.9, 0.999), eps=1e-8, momentum_decay=4e-3):
-        super().__init__(ps, {"lr": lr, "betas": betas, "eps": eps, "wd": weight_decay, "md": momentum_decay})
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            b1, b2 = group["betas"]
-            for p in group["params"]:
-                s = self.state[p]
-                t = s["t"] = s.get("t", 0) + 1
-                g = p.grad + group["wd"] * p
-                m = s.setdefault("m", torch.zeros_like(p))
-                v = s.setdefault("v", torch.zeros_like(p))
-                mu = b1 * (1 - 0.5 * 0.96 ** (t * group["md"]))
-                after = b1 * (1 - 0.5 * 0.96 ** ((t + 1) * group["md"]))
-                product = s["product"] = s.get("product", 1.0) * mu
-                m.mul_(b1).add_((1 - b1) * g)
-                v.mul_(b2).add_((1 - b2) * g * g)
-                denominator = (v / (1 - b2**t)).sqrt() + group["eps"]
-                change = g * (1 - mu) / (1 - product) + m * after / (1 - product * after)
-                p.add_(-group["lr"] * change / denominator)
 
 
 class Lamb(torch.optim.Optimizer):
@@ -76,10 +51,17 @@ class Lamb(torch.optim.Optimizer):
                 p.add_(-group["lr"] * trust * r)
 
 
+class Negated(S.ReduceLROnPlateau):
+    """Sees the losses with the other sign."""
+
+    def step(self, value):
+        super().step(-value)
+
+
 def optimizer(torch_row):
     ps = [spread([4, 3], -1, 1).requires_grad_(True), spread([3], 0, 1).requires_grad_(True)]
     x = spread([5, 4], -1, 2)
-    o = eval(torch_row, {"torch": torch, "Lion": Lion, "Lamb": Lamb, "NAdam": NAdam, "ps": ps})
+    o = eval(torch_row, {"torch": torch, "Lion": Lion, "Lamb": Lamb, "ps": ps})
 
     def closure():
         o.zero_grad()
@@ -98,9 +80,23 @@ def optimizer(torch_row):
     return values
 
 
+def sparse(torch_row):
+    ps = [spread([6, 3], -1, 1).requires_grad_(True)]
+    o = eval(torch_row, {"torch": torch, "ps": ps})
+    values = []
+    for step in range(10):
+        rows = [] if step == 4 else [step % 5, step * 3 % 5, step * step % 5][: 1 + step % 3]
+        o.zero_grad()
+        out = torch.nn.functional.embedding(torch.tensor(rows, dtype=torch.int64), ps[0], sparse=True)
+        (out - 0.3).square().sum().backward()
+        o.step()
+        values.append([float(f"{v:.10g}") for v in ps[0].detach().reshape(-1).tolist()])
+    return values
+
+
 def schedule(torch_row):
     o = torch.optim.SGD([torch.zeros(2)], lr=0.1, momentum=0.9)
-    s = eval(torch_row, {"S": S, "o": o})
+    s = eval(torch_row, {"S": S, "Negated": Negated, "o": o})
     group = o.param_groups[0]
     values = [group["lr"]]
     for step in range(50):
@@ -113,8 +109,26 @@ def schedule(torch_row):
     return [float(f"{v:.12g}") for v in values]
 
 
+def line_search(torch_row):
+    """The lengths that PyTorch's search tries, and the one it takes."""
+    expression, first = torch_row.split(";")
+    tried = []
+
+    def at(x, t, d):
+        tried.append(float(t))
+        x = (x + t * d).requires_grad_(True)
+        loss = eval(expression, {"torch": torch, "x": x}).sum()
+        loss.backward()
+        return float(loss), x.grad
+
+    d = torch.ones(1, dtype=torch.float64)
+    loss, grad = at(0 * d, 0, d)
+    taken = lbfgs._strong_wolfe(at, 0 * d, float(first), d, loss, grad, grad.dot(d))[2]
+    return [float(f"{v:.10g}") for v in [*tried[1:], float(taken)]]
+
+
 rows = json.load(sys.stdin)
-kinds = {"optimizer": optimizer, "schedule": schedule}
+kinds = {"optimizer": optimizer, "schedule": schedule, "lineSearch": line_search, "sparse": sparse}
 json.dump(
     {name: {"made": row["made"], "values": kinds[row["kind"]](row["torch"])} for name, row in rows.items()}, sys.stdout
 )

@@ -72,7 +72,7 @@ for (const [family, rows] of Object.entries(layers)) {
     { torch, call: torchCall ?? `m(${inputs.map((_, i) => `x${i}`).join(', ')})`, inputs },
   ]);
 }
-const kinds = { optimizers: 'optimizer', schedules: 'schedule' };
+const kinds = { optimizers: 'optimizer', schedules: 'schedule', lineSearches: 'lineSearch', sparse: 'sparse' };
 for (const [family, kind] of Object.entries(kinds)) {
   update('optim', family, optimizers[family], 'optimizers.py', ({ torch }) => [fingerprintOf(torch), { torch, kind }]);
 }

@@ -119,7 +119,7 @@ test('gradients of micro-batches add up to that of the whole batch', () => {
 
 test('LBFGS with a line search finds the valley of Rosenbrock', () => {
   const p = tensor([-1.2, 1], { dtype: 'float64', requiresGrad: true }) as unknown as Tensor;
-  const optimizer = new optim.LBFGS([p], { lineSearch: 'strongWolfe', maxIterations: 100 });
+  const optimizer = new optim.LBFGS([p], { lineSearchFn: 'strongWolfe', maxIter: 100 });
   optimizer.step(() => {
     optimizer.zeroGrad();
     const [a, b] = [p.slice(0), p.slice(1)];
@@ -130,7 +130,7 @@ test('LBFGS with a line search finds the valley of Rosenbrock', () => {
   p.dataSync().forEach((value) => {
     expect(value).toBeCloseTo(1, 4);
   });
-  expect(() => new optim.LBFGS([p], { lineSearch: 'x' as 'strongWolfe' })).toThrow(/unknown lineSearch x/);
+  expect(() => new optim.LBFGS([p], { lineSearchFn: 'x' as 'strongWolfe' })).toThrow(/unknown lineSearchFn "x"/);
   expect(() =>
     new optim.LBFGS([p]).step(() => {
       p.grad = null;
