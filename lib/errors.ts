@@ -28,6 +28,11 @@ export class GradientError extends Error {
   override readonly name: string = 'GradientError';
 }
 
+/** A step cannot be compiled: it reads a value, say. The message names the operation and the line. */
+export class TraceError extends Error {
+  override readonly name: string = 'TraceError';
+}
+
 /** The values have no such result: a singular matrix, one that is not positive definite, NaN where none may be. */
 export class LinAlgError extends Error {
   override readonly name: string = 'LinAlgError';

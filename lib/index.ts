@@ -35,6 +35,7 @@ export { checkpoint, customFunction, type CustomFunction, type FunctionContext }
 export { detectAnomaly } from './autograd/anomaly';
 export { assign } from './ops/update';
 export { checkGradients, checkSecondOrder, type GradcheckOptions } from './autograd/gradcheck';
+export { compile, type CompiledStep, type CompileStepOptions } from './compile';
 export * as linalg from './ops/linalg';
 export * as fft from './ops/fft';
 export * as nn from './nn';

@@ -34,6 +34,12 @@ interface Addon {
   fromHost(owner: object | undefined, data: HostArray): number;
   toHost(handle: number, data: HostArray): number;
   item(handle: number): number;
+  createProgram(words: Float64Array): number;
+  releaseProgram(program: number): void;
+  launch(words: Float64Array): number;
+  cancelRun(run: number): number;
+  onRunDone(callback: (run: number, status: number, message: string) => void): number;
+  drain(): void;
   lastError(): string;
   stats(): Record<string, number>;
   describe(): {
@@ -88,9 +94,13 @@ const Status = { outOfMemory: 1, badHandle: 2, badShape: 3, badDtype: 4, indexOu
 
 /** The error of the call that has just returned 0. */
 export function nativeError(name: string): Error {
-  const message = native.lastError();
+  return errorOf(name, scratch[Scratch.op], native.lastError());
+}
+
+/** A native status and its message as an error. */
+export function errorOf(name: string, status: number, message: string): Error {
   const text = message.startsWith(`${name}: `) ? message : `${name}: ${message}`;
-  switch (scratch[Scratch.op]) {
+  switch (status) {
     case Status.outOfMemory:
       return new OutOfMemoryError(text);
     case Status.badHandle:

@@ -2,6 +2,7 @@ import { GradientError } from '../errors';
 import { clone } from '../ops/copies';
 import { add } from '../ops/elementwise';
 import { ones, zeros } from '../tensor/creation';
+import { activeRecorder } from '../tensor/recorder';
 import { keep, tidy } from '../tensor/scope';
 import { formatShape, sameShape } from '../tensor/shape';
 import { isTensor, tensorHooks } from '../tensor/tensor';
@@ -245,6 +246,7 @@ export function backward(root: AnyTensor, options: BackwardOptions = {}): void {
 
 function addToLeaf(leaf: AnyTensor, grad: Tensor): void {
   const before = leaf.grad;
+  activeRecorder()?.addToGrad(leaf);
   leaf.grad = keep(before === null ? grad : add(before, grad));
   if (before !== null) {
     before.dispose();

@@ -1,6 +1,7 @@
 import '../symbols';
 import { ShapeError } from '../errors';
 import { assign } from '../ops/update';
+import { activeRecorder, live } from '../tensor/recorder';
 import { keep } from '../tensor/scope';
 import { formatShape, sameShape } from '../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
@@ -32,8 +33,18 @@ function stateName(property: string): string {
  * names in {@link Module.stateDict}.
  */
 export abstract class Module {
+  private mode = true;
+
   /** Whether this module trains (dropout drops, batch norm uses the batch) or evaluates. */
-  training = true;
+  get training(): boolean {
+    const { mode } = this;
+    activeRecorder()?.guard(() => this.mode === mode);
+    return mode;
+  }
+
+  set training(training: boolean) {
+    this.mode = training;
+  }
 
   /** The module's result for its input, or inputs. */
   abstract forward(...inputs: readonly AnyTensor[]): Tensor;
@@ -98,10 +109,12 @@ export abstract class Module {
 
   /** Drops every parameter's `grad`. */
   zeroGrad(): void {
-    for (const parameter of this.parameters()) {
-      parameter.grad?.dispose();
-      parameter.grad = null;
-    }
+    live(() => {
+      for (const parameter of this.parameters()) {
+        parameter.grad?.dispose();
+        parameter.grad = null;
+      }
+    });
   }
 
   /** The parameters and buffers by name: the tensors themselves, not copies. */

@@ -4,6 +4,7 @@ import { ShapeError } from '../errors';
 import { rand, tensor } from '../tensor/creation';
 import type { DType } from '../tensor/dtype';
 import { defaultGenerator, type Generator } from '../tensor/generator';
+import { live } from '../tensor/recorder';
 import { checkInteger, checkNumber, formatShape, sizeOf } from '../tensor/shape';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { add, div, mul } from './binary';
@@ -105,7 +106,9 @@ export function dropout<D extends DType>(x: Tensor<D>, p = 0.5, options: Dropout
   if (options.training === false || p === 0) return x;
   const together = options.together ?? [];
   const shape = input.shape.map((extent, axis) => (together.includes(axis) ? 1 : extent));
-  const ints = (options.generator ?? defaultGenerator()).take(sizeOf(shape));
-  const mask = run('randomBernoulli', [], shape, 'float32', ints, [1 - p, p === 1 ? 0 : 1 / (1 - p)]);
+  const mask = live(() => {
+    const ints = (options.generator ?? defaultGenerator()).take(sizeOf(shape));
+    return run('randomBernoulli', [], shape, 'float32', ints, [1 - p, p === 1 ? 0 : 1 / (1 - p)]);
+  });
   return mul(input, cast(mask, input.dtype)) as unknown as Tensor<D>;
 }

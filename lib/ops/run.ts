@@ -1,7 +1,8 @@
 /** How an operation reaches native code: numbers into the shared array, one call, one new tensor. */
 import { checkResult, isAnomalyDetected } from '../autograd/anomaly';
-import { DisposedError } from '../errors';
+import { DisposedError, TraceError } from '../errors';
 import { native, nativeError, scratch, Scratch } from '../native';
+import { activeRecorder, type Recorder } from '../tensor/recorder';
 import { dtypeCode, type DType } from '../tensor/dtype';
 import { currentScope } from '../tensor/scope';
 import { formatShape, type Shape } from '../tensor/shape';
@@ -14,6 +15,7 @@ function writeCall(op: OpName, inputs: readonly AnyTensor[], ints: readonly numb
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i];
     if (input._disposed) disposed(op, inputs, i);
+    if (input._handle < 0) onlyTraced(op);
     scratch[Scratch.inputs + i] = input._handle;
   }
   for (let i = 0; i < ints.length; i++) scratch[Scratch.ints + i] = ints[i];
@@ -24,6 +26,21 @@ function writeCall(op: OpName, inputs: readonly AnyTensor[], ints: readonly numb
 function disposed(op: string, inputs: readonly AnyTensor[], i: number): never {
   const which = inputs.length > 1 ? `input ${String(i)}` : 'the tensor';
   throw new DisposedError(`${op}: ${which} of shape ${formatShape(inputs[i].shape)} was disposed`);
+}
+
+/** @internal For a tensor that stands for a value of a compiled step and has none itself. */
+export function onlyTraced(op: string): never {
+  throw new TraceError(`${op}: this tensor was made while a step was compiled; it has no values outside of the step`);
+}
+
+/** Registers a tensor whose handle is from a recorder. */
+function recorded<T extends AnyTensor>(tensor: T): T {
+  currentScope()?.add(tensor);
+  return tensor;
+}
+
+function checkInputs(op: OpName, inputs: readonly AnyTensor[]): void {
+  for (let i = 0; i < inputs.length; i++) if (inputs[i]._disposed) disposed(op, inputs, i);
 }
 
 /** Describes a new tensor, its dtype and shape, at an output's place in the shared array. */
@@ -60,10 +77,25 @@ export function run<D extends DType>(
   ints: readonly number[] = none,
   floats: readonly number[] = none,
 ): Tensor<D> {
+  const recorder = activeRecorder();
+  if (recorder !== null) return recordOne(recorder, op, inputs, new Tensor(shape, dtype), ints, floats);
   writeCall(op, inputs, ints, floats);
   writeOutput(shape, dtype);
   const tensor = new Tensor(shape, dtype);
   return finish(op, tensor, native.run(owner(tensor)));
+}
+
+function recordOne<T extends AnyTensor>(
+  recorder: Recorder,
+  op: OpName,
+  inputs: readonly AnyTensor[],
+  output: T,
+  ints: readonly number[],
+  floats: readonly number[],
+): T {
+  checkInputs(op, inputs);
+  recorder.op(op, inputs, [output], ints, floats);
+  return recorded(output);
 }
 
 /** {@link run} for an operation with several outputs, each given by its shape and dtype. */
@@ -74,6 +106,13 @@ export function runMany(
   ints: readonly number[] = none,
   floats: readonly number[] = none,
 ): AnyTensor[] {
+  const recorder = activeRecorder();
+  if (recorder !== null) {
+    checkInputs(op, inputs);
+    const made = outputs.map(([shape, dtype]): AnyTensor => new Tensor(shape, dtype));
+    recorder.op(op, inputs, made, ints, floats);
+    return made.map(recorded);
+  }
   writeCall(op, inputs, ints, floats);
   const tensors = outputs.map(([shape, dtype], i): AnyTensor => {
     writeOutput(shape, dtype, i);
@@ -92,6 +131,13 @@ export function runInPlace(
   ints: readonly number[] = none,
   floats: readonly number[] = none,
 ): void {
+  const recorder = activeRecorder();
+  if (recorder !== null) {
+    checkInputs(op, inputs);
+    recorder.inPlace(op, inputs, ints, floats);
+    changed(inputs[0]);
+    return;
+  }
   writeCall(op, inputs, ints, floats);
   if (native.run() === 0) throw nativeError(op);
   changed(inputs[0]);

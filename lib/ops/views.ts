@@ -13,12 +13,14 @@ import {
   sizeOf,
   type Shape,
 } from '../tensor/shape';
+import { activeRecorder } from '../tensor/recorder';
+import { currentScope } from '../tensor/scope';
 import { defineMethods } from '../tensor/methods';
 import { Tensor, tensorHooks, type AnyTensor } from '../tensor/tensor';
 import { contiguous } from './copies';
 import { checkTensor } from './define';
 import { sumTo } from './reduce';
-import { finish, owner, run } from './run';
+import { finish, onlyTraced, owner, run } from './run';
 
 /** Whether these strides are those of a row-major tensor; an axis of extent 1 may have any. */
 function isRowMajor(shape: Shape, strides: Shape): boolean {
@@ -39,6 +41,16 @@ function makeView<D extends DType>(
   offset = 0,
 ): Tensor<D> {
   const given = strides ?? contiguousStrides(shape);
+  const rowMajor = strides === undefined || isRowMajor(shape, strides);
+  const tensor = new Tensor(shape, base.dtype, rowMajor ? undefined : strides);
+  tensor._base = base._base ?? base;
+  const recorder = activeRecorder();
+  if (recorder !== null) {
+    recorder.view(base, tensor, given, offset);
+    currentScope()?.add(tensor);
+    return tensor;
+  }
+  if (base._handle < 0) onlyTraced(op);
   scratch[Scratch.inputs] = base._handle;
   scratch[Scratch.outputs + 1] = shape.length;
   for (let axis = 0; axis < shape.length; axis++) {
@@ -46,9 +58,6 @@ function makeView<D extends DType>(
     scratch[Scratch.strides + axis] = given[axis];
   }
   scratch[Scratch.offset] = offset;
-  const rowMajor = strides === undefined || isRowMajor(shape, strides);
-  const tensor = new Tensor(shape, base.dtype, rowMajor ? undefined : strides);
-  tensor._base = base._base ?? base;
   return finish(op, tensor, native.view(owner(tensor)));
 }
 

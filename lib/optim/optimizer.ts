@@ -1,5 +1,6 @@
 import { withGrad } from '../autograd/node';
 import { DTypeError, ShapeError } from '../errors';
+import { live } from '../tensor/recorder';
 import { tidy } from '../tensor/scope';
 import { checkNumber, describe } from '../tensor/shape';
 import { isTensor, type Tensor } from '../tensor/tensor';
@@ -131,7 +132,9 @@ export abstract class Optimizer<S extends GroupSettings = GroupSettings> {
 
   /** Drops the gradients. Call it before every `backward` unless they are meant to add up. */
   zeroGrad(): void {
-    for (const { params } of this.paramGroups) params.forEach(dropGrad);
+    live(() => {
+      for (const { params } of this.paramGroups) params.forEach(dropGrad);
+    });
   }
 
   /** What a later run needs: the state tensors themselves (not copies), numbers and settings. */

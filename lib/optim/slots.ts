@@ -1,9 +1,10 @@
 import { ShapeError } from '../errors';
 import { assign } from '../ops/update';
 import { zeros } from '../tensor/creation';
+import { eagerly, live, onAbandon } from '../tensor/recorder';
 import { keep, tidy } from '../tensor/scope';
 import { checkNumber } from '../tensor/shape';
-import type { Tensor } from '../tensor/tensor';
+import type { SparseGrad, Tensor } from '../tensor/tensor';
 import { lossOf, Optimizer, type Group, type GroupSettings } from './optimizer';
 import { denseGrad, updateRows } from './sparse';
 import { checkSaved, checkSavedSlot, type OptimizerState, type SavedSlot, type Slot } from './state';
@@ -22,16 +23,19 @@ export abstract class SlotOptimizer<S extends GroupSettings> extends Optimizer<S
   override step(closure?: () => Tensor): number | undefined {
     const loss = closure === undefined ? undefined : lossOf(closure);
     for (const group of this.paramGroups) {
-      checkNumber('step', 'lr', group.lr, 0);
       for (const parameter of group.params) {
-        if (parameter.grad !== null || parameter.sparseGrad !== null) this.updateOne(parameter, group);
+        if (parameter.grad === null && parameter.sparseGrad === null) continue;
+        const { grad, sparseGrad } = parameter;
+        live(() => {
+          checkNumber('step', 'lr', group.lr, 0);
+          this.updateOne(parameter, grad, sparseGrad, group);
+        });
       }
     }
     return loss;
   }
 
-  private updateOne(parameter: Tensor, group: Group<S>): void {
-    const { grad, sparseGrad } = parameter;
+  private updateOne(parameter: Tensor, grad: Tensor | null, sparseGrad: SparseGrad | null, group: Group<S>): void {
     const slot = this.slotOf(parameter, group);
     const { tensors, numbers } = slot;
     const step = slot.steps + 1;
@@ -47,6 +51,7 @@ export abstract class SlotOptimizer<S extends GroupSettings> extends Optimizer<S
       });
     }
     slot.steps = step;
+    onAbandon(() => slot.steps--);
   }
 
   override stateDict(): OptimizerState {
@@ -118,7 +123,7 @@ export abstract class SlotOptimizer<S extends GroupSettings> extends Optimizer<S
   private slotOf(parameter: Tensor, group: Group<S>): Slot {
     let slot = this.slots.get(parameter);
     if (slot === undefined) {
-      slot = this.newSlot(parameter, group);
+      slot = eagerly(() => this.newSlot(parameter, group));
       this.slots.set(parameter, slot);
     }
     return slot;

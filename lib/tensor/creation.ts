@@ -1,4 +1,5 @@
 /** Ways to make tensors. */
+import { activeRecorder, live } from './recorder';
 import { types } from 'node:util';
 import { DTypeError, ShapeError } from '../errors';
 import { native, nativeError } from '../native';
@@ -205,7 +206,9 @@ function upload<D extends DType>(data: Plain, shape: Shape, dtype: D): Tensor<D>
   writeOutput(shape, dtype);
   const handle = native.fromHost(owner(result), data);
   if (handle === 0) throw nativeError('tensor');
-  return finish('tensor', result, handle);
+  finish('tensor', result, handle);
+  activeRecorder()?.constant(result);
+  return result;
 }
 
 /** A tensor of `shape` filled with `value`. Default dtype float32. */
@@ -294,8 +297,11 @@ function random(
 ): Tensor {
   const name = op === 'randomUniform' ? 'rand' : 'randn';
   const checked = checkShape(name, shape);
-  const ints = (options.generator ?? defaultGenerator()).take(sizeOf(checked));
-  return withOptions(run(op, [], checked, 'float32', ints, [a, b]), options);
+  const drawn = live(() => {
+    const ints = (options.generator ?? defaultGenerator()).take(sizeOf(checked));
+    return run(op, [], checked, 'float32', ints, [a, b]);
+  });
+  return withOptions(drawn, options);
 }
 
 /**

@@ -1,3 +1,4 @@
+import { onAbandon } from './recorder';
 import { checkInteger } from './shape';
 
 /**
@@ -16,7 +17,9 @@ export class Generator {
 
   /** @internal Key and counter for `count` numbers; the counter counts blocks of four. */
   take(count: number): number[] {
-    const [low, high] = split(this.offset);
+    const before = this.offset;
+    onAbandon(() => (this.offset = before));
+    const [low, high] = split(before);
     this.offset += Math.ceil(count / 4);
     return [this.seedLow, this.seedHigh, low, high];
   }

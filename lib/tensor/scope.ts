@@ -40,7 +40,7 @@ export class Scope {
 
 function hand(tensor: AnyTensor, scope: Scope | null): void {
   if (scope !== null) scope.add(tensor);
-  else native.track(tensor._handle, tensor);
+  else if (tensor._handle > 0) native.track(tensor._handle, tensor);
 }
 
 let current: Scope | null = null;

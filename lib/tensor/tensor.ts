@@ -1,10 +1,11 @@
 import '../symbols';
 import { inspect } from 'node:util';
-import { DisposedError, GradientError, ShapeError } from '../errors';
+import { DisposedError, GradientError, ShapeError, TraceError } from '../errors';
 import { native, nativeError } from '../native';
 import type { GradNode } from '../autograd/node';
 import { hostArray, isFloat, isHalf, type DataOf, type DType } from './dtype';
 import { formatTensor } from './format';
+import { activeRecorder } from './recorder';
 import { currentScope } from './scope';
 import { contiguousStrides, formatShape, sizeOf, type Shape } from './shape';
 
@@ -143,7 +144,7 @@ export class Tensor<D extends DType = 'float32'> {
 
   /** A copy of the elements in row-major order, as the dtype's typed array. */
   dataSync(): DataOf[D] {
-    this._check('data');
+    this._checkReadable('data');
     if (isHalf(this.dtype)) {
       const wide = tensorHooks.cast(this, 'float32');
       const data = wide.dataSync();
@@ -168,7 +169,7 @@ export class Tensor<D extends DType = 'float32'> {
    * @throws ShapeError where there are more elements, or none.
    */
   item(): number {
-    this._check('item');
+    this._checkReadable('item');
     if (this.size !== 1) {
       throw new ShapeError(`item: the tensor must have one element, its shape is ${formatShape(this.shape)}`);
     }
@@ -256,6 +257,18 @@ export class Tensor<D extends DType = 'float32'> {
     }
   }
 
+  /** @internal Throws where the values cannot be read: the tensor was disposed, or a step is being compiled. */
+  _checkReadable(op: string): void {
+    this._check(op);
+    const recorder = activeRecorder();
+    if (recorder !== null) recorder.checkReadable(op, this);
+    else if (this._handle < 0) {
+      throw new TraceError(
+        `${op}: this tensor was made while a step was compiled; it has no values outside of the step`,
+      );
+    }
+  }
+
   /** @internal */
   _retain(): void {
     this._references++;
@@ -264,7 +277,7 @@ export class Tensor<D extends DType = 'float32'> {
   /** @internal */
   _release(): void {
     if (--this._references === 0) {
-      native.release(this._handle);
+      if (this._handle > 0) native.release(this._handle);
       this._handle = 0;
       this._disposed = true;
     }
@@ -273,8 +286,9 @@ export class Tensor<D extends DType = 'float32'> {
   /** @internal Registers a tensor whose handle has just been set by a call without an owner. */
   _adopt(): void {
     const scope = currentScope();
-    if (scope === null) native.track(this._handle, this);
-    else scope.add(this);
+    if (scope === null) {
+      if (this._handle > 0) native.track(this._handle, this);
+    } else scope.add(this);
   }
 }
 

@@ -11,26 +11,17 @@
 #include <new>
 
 #include "binding/environment.h"
+#include "binding/programs.h"
 #include "core/allocator.h"
 #include "core/cpu_features.h"
 #include "core/execute.h"
+#include "core/numbers.h"
 #include "core/op_info.h"
 #include "core/thread_pool.h"
 
 namespace kindling {
 
 namespace {
-
-/// A double as an integer without undefined behaviour: NaN and huge values become -2^53.
-int64_t toInteger(double value) {
-  constexpr double kLimit = 9007199254740992.0;
-  return value >= -kLimit && value <= kLimit ? static_cast<int64_t>(value)
-                                             : -static_cast<int64_t>(kLimit);
-}
-
-int32_t toInt32(double value) {
-  return value >= -2147483648.0 && value <= 2147483647.0 ? static_cast<int32_t>(value) : INT32_MIN;
-}
 
 Handle toHandle(double value) {
   return value >= 0 && value <= 4294967295.0 ? static_cast<Handle>(value) : 0;
@@ -97,6 +88,7 @@ Status readCall(Environment& environment, Handle* outputs) {
     const auto* slot = environment.tensors().find(toHandle(scratch[kScratchInputs + i]));
     if (!slot) return fail(Status::badHandle, "%s: input %d was disposed", info.name, i);
     call.inputs[i] = slot->view;
+    environment.settle(slot->storage, info.outputs == 0);
   }
   for (int i = 0; i < info.ints; ++i) call.ints[i] = toInt32(scratch[kScratchInts + i]);
   for (int i = 0; i < info.floats; ++i) call.floats[i] = scratch[kScratchFloats + i];
@@ -246,6 +238,7 @@ napi_value toHost(napi_env env, napi_callback_info info) {
   } else if (!slot->view.contiguous || bytesOf(environment, handle) != bytes) {
     status = fail(Status::badShape, "the array does not match the tensor's memory");
   } else {
+    environment.settle(slot->storage, false);
     status = cpuBackend().copyToHost(data, slot->view.data, bytes);
   }
   return status == Status::ok ? number(env, 1) : failed(env, environment, status);
@@ -261,6 +254,7 @@ napi_value item(napi_env env, napi_callback_info info) {
   const auto* slot = arguments.environment->tensors().find(handle);
   double value = NAN;
   if (slot && slot->view.size > 0) {
+    arguments.environment->settle(slot->storage, false);
     const void* data = slot->view.data;
     switch (slot->view.dtype) {
       case DType::float32:
@@ -339,6 +333,13 @@ class PoolUsers {
   }
 };
 
+void exportFunction(napi_env env, napi_value exports, const char* name, napi_callback callback,
+                    void* data) {
+  napi_value value = nullptr;
+  napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, data, &value);
+  napi_set_named_property(env, exports, name, value);
+}
+
 void exportFast(napi_env env, napi_value exports, Environment* environment) {
   struct {
     const char* name;
@@ -347,10 +348,7 @@ void exportFast(napi_env env, napi_value exports, Environment* environment) {
                          {"track", track}, {"fromHost", fromHost}, {"toHost", toHost},
                          {"item", item}};
   for (const auto& function : functions) {
-    napi_value value = nullptr;
-    napi_create_function(env, function.name, NAPI_AUTO_LENGTH, function.callback, environment,
-                         &value);
-    napi_set_named_property(env, exports, function.name, value);
+    exportFunction(env, exports, function.name, function.callback, environment);
   }
 }
 
@@ -396,6 +394,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   if (!environment) return exports;
   exportFast(env, exports, environment.get());
   exportRest(env, exports, environment.get());
+  exportPrograms(env, exports, environment.get());
   PoolUsers::add();
   // The hook runs while the environment can still be used; V8 frees the weak references itself.
   env.AddCleanupHook(

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "binding/programs.h"
 #include "core/tensor_table.h"
 
 namespace kindling {
@@ -29,6 +30,13 @@ class Environment {
   TensorTable& tensors() { return tensors_; }
   OpCall& call() { return call_; }
   double* scratch() { return scratch_; }
+  Programs& programs() { return programs_; }
+
+  /// Waits for compiled steps that are under way where they write memory that is about to be read,
+  /// or use memory that is about to be written.
+  void settle(const StorageRef& storage, bool writes) {
+    if (writes ? storage->isInUse() : storage->isWritten()) programs_.drain();
+  }
 
   /// Keeps `array`, a Float64Array of kScratchLength that JavaScript never gives away, alive.
   bool setScratch(napi_value array);
@@ -56,6 +64,7 @@ class Environment {
 
   napi_env env_;
   TensorTable tensors_;
+  Programs programs_;
   OpCall call_;                        // reused, so that a call does not clear it
   double unset_[kScratchLength] = {};  // until setScratch()
   double* scratch_ = unset_;

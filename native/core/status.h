@@ -15,6 +15,7 @@ enum class Status : int32_t {
   indexOutOfRange = 6,
   unsupported = 7,
   numerical = 8,  // the values have no result: a singular matrix
+  cancelled = 9,
 };
 
 /// Records a printf-formatted message for this thread and returns `status`.

@@ -21,6 +21,13 @@ class Storage {
   size_t bytes() const { return bytes_; }
   const Backend& backend() const { return backend_; }
 
+  // Programs that are queued or running on another thread: how many read this memory, how many
+  // write it. The thread that submits them is the one that asks.
+  void countReader(int by) const { readers_.fetch_add(by, std::memory_order_acq_rel); }
+  void countWriter(int by) const { writers_.fetch_add(by, std::memory_order_acq_rel); }
+  bool isWritten() const { return writers_.load(std::memory_order_acquire) != 0; }
+  bool isInUse() const { return isWritten() || readers_.load(std::memory_order_acquire) != 0; }
+
  private:
   friend class StorageRef;
   Storage(const Backend& backend, void* data, size_t bytes)
@@ -31,6 +38,7 @@ class Storage {
   void* data_;
   size_t bytes_;
   std::atomic<int> references_{1};
+  mutable std::atomic<int> readers_{0}, writers_{0};
 };
 
 class StorageRef {

@@ -1,0 +1,173 @@
+/** Steps that are traced once and then run natively, off the main thread. */
+import { types } from 'node:util';
+import { isGradEnabled } from '../autograd/node';
+import { TraceError } from '../errors';
+import { contiguous } from '../ops/copies';
+import { withRecorder } from '../tensor/recorder';
+import { tidy } from '../tensor/scope';
+import type { AnyTensor } from '../tensor/tensor';
+import { explain } from './explain';
+import { Program } from './program';
+import { cancel, listen } from './runs';
+import { mapTensors, signatureOf, tensorsOf } from './structure';
+import { Trace } from './trace';
+
+/** Options of {@link compile}. */
+export interface CompileStepOptions {
+  /** Stands in error messages. Default: the function's name, or 'step'. */
+  name?: string;
+  /** Where the function cannot be traced, run it as it is instead of throwing. Default false. */
+  fallback?: boolean;
+  /** Rejects calls that have not begun with the signal's reason; what they would have updated stays as it was. */
+  signal?: AbortSignal;
+}
+
+/** What {@link compile} returns. */
+export interface CompiledStep<A extends readonly unknown[], R> {
+  /**
+   * Queues a run and returns at once; several may be under way and run in the order of their calls. Arguments of another
+   * structure, dtype or shape, and other plain values, have the function traced again.
+   */
+  (...args: A): Promise<R>;
+  /** The programs so far: their operations and buffers. */
+  explain(): string;
+  /** Why the last call was not compiled, where `fallback` let it run as it is; else null. */
+  readonly fallbackReason: TraceError | null;
+  /** Gives the programs back. Runs that are under way end as usual. */
+  dispose(): void;
+}
+
+class Step<A extends readonly unknown[], R> {
+  private readonly programs = new Map<string, Program[]>();
+  fallbackReason: TraceError | null = null;
+
+  constructor(
+    private readonly name: string,
+    private readonly fn: (...args: A) => R,
+    private readonly options: CompileStepOptions,
+  ) {}
+
+  async call(args: A): Promise<R> {
+    const { signal, fallback = false } = this.options;
+    signal?.throwIfAborted();
+    const tensors = tensorsOf(args, this.name);
+    for (const tensor of tensors) tensor._check(this.name);
+    let program: Program;
+    try {
+      program = this.programFor(args);
+    } catch (error) {
+      if (!fallback || !(error instanceof TraceError)) throw error;
+      this.fallbackReason = error;
+      return this.fn(...args);
+    }
+    return this.start(program, tensors);
+  }
+
+  private async start(program: Program, tensors: readonly AnyTensor[]): Promise<R> {
+    const { signal } = this.options;
+    const rows = tensors.map((tensor) => (tensor.isContiguous ? tensor : contiguous(tensor.detach())));
+    const { run, result } = program.launch(rows);
+    rows.forEach((row, i) => {
+      if (row !== tensors[i]) row.dispose();
+    });
+    const stop = (): void => {
+      cancel(run, signal?.reason);
+    };
+    signal?.addEventListener('abort', stop, { once: true });
+    try {
+      return (await result) as R;
+    } finally {
+      signal?.removeEventListener('abort', stop);
+    }
+  }
+
+  private programFor(args: A): Program {
+    const signature = `${isGradEnabled() ? '' : 'no grad '}${signatureOf(args)}`;
+    const known = this.programs.get(signature) ?? [];
+    const fit = known.find((program) => program.holds);
+    if (fit !== undefined) return fit;
+    const made = this.trace(args);
+    this.programs.set(signature, [...known, made]);
+    return made;
+  }
+
+  private trace(args: A): Program {
+    listen();
+    const trace = new Trace(this.name);
+    try {
+      return tidy(() =>
+        withRecorder(trace, () => {
+          const inputs: AnyTensor[] = [];
+          const traced = mapTensors(
+            args,
+            (tensor) => {
+              inputs.push(trace.input(tensor));
+              return inputs[inputs.length - 1];
+            },
+            this.name,
+          );
+          const result = this.fn(...(traced as A));
+          if (types.isPromise(result)) {
+            result.catch(() => undefined);
+            throw new TypeError(`${this.name}: the function must not be async`);
+          }
+          const program = withRecorder(null, () => new Program(this.name, trace, inputs, result));
+          trace.dropGrads();
+          return program;
+        }),
+      );
+    } catch (error) {
+      trace.abandon();
+      throw error;
+    }
+  }
+
+  get all(): readonly Program[] {
+    return [...this.programs.values()].flat();
+  }
+
+  dispose(): void {
+    for (const program of this.all) program.dispose();
+    this.programs.clear();
+  }
+}
+
+/**
+ * A function over tensors, such as a whole training step, that is traced at its first call for arguments of each shape
+ * and runs as one native program from then on, on a thread of its own: the event loop stays free.
+ *
+ * Parameters, running averages and an optimizer's state are updated in place; learning rates and random numbers are
+ * those of the moment of each call. Everything else that is not a tensor is a constant of the program: numbers of the
+ * surrounding scope, results of `Math.random()`, what `console.log` prints. Gradients do not outlive a run: return them
+ * where they are wanted. Results carry no gradient history.
+ *
+ * A run that fails has updated nothing.
+ * @throws TraceError, by the returned promise, where the function reads a tensor's values or changes its arguments.
+ * @example
+ * const step = compile((x, y) => {
+ *   optimizer.zeroGrad();
+ *   const loss = crossEntropy(model.forward(x), y);
+ *   loss.backward();
+ *   optimizer.step();
+ *   return loss;
+ * });
+ * const loss = await step(x, y);
+ */
+export function compile<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  options: CompileStepOptions = {},
+): CompiledStep<A, R> {
+  if (typeof fn !== 'function') throw new TypeError('compile: the first argument must be a function');
+  const step = new Step(options.name ?? (fn.name === '' ? 'step' : fn.name), fn, options);
+  const call = (...args: A): Promise<R> => step.call(args);
+  return Object.defineProperty(
+    Object.assign(call, {
+      explain: () => step.all.map(explain).join('\n\n'),
+      dispose: () => {
+        step.dispose();
+      },
+    }),
+    'fallbackReason',
+    { get: () => step.fallbackReason },
+  ) as unknown as CompiledStep<A, R>;
+}

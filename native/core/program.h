@@ -1,0 +1,72 @@
+#pragma once
+// A compiled step: op records over buffers that were planned once. TypeScript traces and plans it
+// (lib/compile); here it is checked when it is made, so that a run only fills in addresses.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/backend.h"
+
+namespace kindling {
+
+/// What a program does with a tensor it is given: reads it, updates it, or makes it (an output).
+enum class Role : int32_t { read = 0, updated = 1, made = 2 };
+
+class Program {
+ public:
+  /// A tensor of the caller's: inputs, captured parameters and state, outputs.
+  struct Binding {
+    Role role;
+    TensorView view;  // without data
+  };
+
+  /// Reads a program from `count` numbers in the order that lib/compile/encode.ts writes, and
+  /// checks every record. Fails with a message and leaves `program` alone if anything is wrong.
+  static Status parse(const Backend& backend, const double* words, size_t count,
+                      std::shared_ptr<const Program>* program);
+
+  const std::vector<Binding>& bindings() const { return bindings_; }
+  size_t arenaBytes() const { return arenaBytes_; }
+  size_t liveCount() const { return liveCount_; }
+
+  /// Checks a tensor against binding `i`.
+  Status checkBinding(size_t i, const TensorView& view) const;
+
+  /// Runs every record in order and stops at the first that fails. `arena` has arenaBytes(), `data`
+  /// the first element of each binding, `live` the numbers that change from run to run.
+  Status run(const Backend& backend, void* arena, void* const* data, const double* live) const;
+
+ private:
+  struct Value {
+    int32_t binding;  // -1: in the arena
+    int64_t offset;   // bytes from the arena's start or the binding's first element
+    TensorView view;
+  };
+  struct Step {
+    Op op;
+    int32_t operands;  // index of its first value in operands_
+    int32_t numbers;   // index of its first attribute in numbers_
+    int32_t live;      // index of its first attribute among the live numbers, or -1
+  };
+  class Reader;
+
+  Status parseBinding(Reader& reader);
+  Status parseValue(Reader& reader);
+  Status parseStep(const Backend& backend, Reader& reader);
+  Status checkReach(const Value& value) const;
+  void fillAttributes(const Step& step, const double* from, OpCall* call) const;
+  Status runStep(const Backend& backend, const Step& step, const double* live, char* const* at,
+                 OpCall* call) const;
+
+  std::vector<Binding> bindings_;
+  std::vector<Value> values_;
+  std::vector<Step> steps_;
+  std::vector<int32_t> operands_;
+  std::vector<double> numbers_;
+  size_t arenaBytes_ = 0;
+  size_t liveCount_ = 0;
+};
+
+}  // namespace kindling
