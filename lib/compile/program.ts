@@ -14,7 +14,8 @@ import { separateOutputs } from './passes/outputs';
 import { planMemory, type Plan } from './passes/plan';
 import { started } from './runs';
 import { mapTensors, tensorsOf, type Structure } from './structure';
-import { Replay, Trace } from './trace';
+import type { Trace } from './trace';
+import { Replay } from './trace';
 
 /** What a launch leaves to wait for. */
 export interface Launch {
@@ -94,7 +95,11 @@ export class Program {
     const at = 2 + this.bindings.length;
     return this.trace.sections.map(({ fn }, section) => {
       const replay = new Replay();
-      withRecorder(replay, () => withGrad(false, () => tidy(() => void fn())));
+      withRecorder(replay, () => {
+        withGrad(false, () => {
+          tidy(() => void fn());
+        });
+      });
       const layout = this.live[section];
       if (replay.attributes.length !== layout.length) {
         throw new TraceError(`${this.name}: an update does other operations than when the step was compiled`);

@@ -1,4 +1,6 @@
 /** Recurrent layers over whole sequences: one direction of one layer. */
+import { valuesAreThere } from '../tensor/recorder';
+import { cast } from './copies';
 import { recordMany } from '../autograd/many';
 import { isGradEnabled, isRecording, noGrad } from '../autograd/node';
 import { DTypeError, ShapeError } from '../errors';
@@ -129,12 +131,9 @@ export function checkLengths(
   steps: number,
 ): Tensor<'int32'> {
   if (lengths === undefined) return full([n], steps, { dtype: 'int32' });
+  if (isTensor(lengths) && !valuesAreThere()) return checkedLater(op, lengths, n);
   const values = Int32Array.from(isTensor(lengths) ? tensorLengths(op, lengths) : arrayLengths(op, lengths));
-  if (values.length !== n) {
-    throw new ShapeError(
-      `${op}: lengths must have one entry for each of the ${String(n)} rows, got ${String(values.length)}`,
-    );
-  }
+  checkCount(op, values.length, n);
   values.forEach((length, row) => {
     if (length < 0 || length > steps) {
       throw new RangeError(`${op}: length ${String(length)} of row ${String(row)} is outside [0, ${String(steps)}]`);
@@ -143,13 +142,29 @@ export function checkLengths(
   return tensor(values);
 }
 
-function tensorLengths(op: string, lengths: AnyTensor): ArrayLike<number> {
+/** In a compiled step the kernel checks the values, at each run. */
+function checkedLater(op: string, lengths: AnyTensor, n: number): Tensor<'int32'> {
+  checkLengthsTensor(op, lengths);
+  checkCount(op, lengths.size, n);
+  return cast(lengths, 'int32');
+}
+
+function checkCount(op: string, count: number, n: number): void {
+  if (count === n) return;
+  throw new ShapeError(`${op}: lengths must have one entry for each of the ${String(n)} rows, got ${String(count)}`);
+}
+
+function checkLengthsTensor(op: string, lengths: AnyTensor): void {
   lengths._check(op);
   const { dtype } = lengths;
   if (dtype !== 'int32' && dtype !== 'int64') {
     throw new DTypeError(`${op}: lengths must be integers, int32 or int64, got ${dtype}`);
   }
   if (lengths.rank !== 1) throw new ShapeError(`${op}: lengths must be a vector, got ${formatShape(lengths.shape)}`);
+}
+
+function tensorLengths(op: string, lengths: AnyTensor): ArrayLike<number> {
+  checkLengthsTensor(op, lengths);
   return Array.from(lengths.dataSync() as ArrayLike<number | bigint>, Number);
 }
 

@@ -52,6 +52,11 @@ export function withRecorder<T>(recorder: Recorder | null, fn: () => T): T {
   }
 }
 
+/** Whether values can be read; checks of values are left out where they cannot, because a step is being compiled. */
+export function valuesAreThere(): boolean {
+  return active === null;
+}
+
 /**
  * Runs `fn` now and, where a step is being compiled, again before each of its runs: for what changes from run to run
  * without being a tensor (a learning rate, a count of steps, the place in a sequence of random numbers). The operations

@@ -5,7 +5,8 @@
 namespace kindling {
 
 Status execute(const Backend& backend, const OpCall& call) {
-  const Status valid = validate(call);
+  Status valid = validate(call);
+  if (valid == Status::ok) valid = validateValues(call);
   if (valid != Status::ok) return valid;
   const Kernel kernel = backend.kernels[static_cast<int>(call.op)];
   if (!kernel) {

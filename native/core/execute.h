@@ -5,8 +5,12 @@
 
 namespace kindling {
 
-/// Checks counts, dtypes and shapes by the op's kind. A kernel may trust a record that passed.
+/// Checks counts, dtypes and shapes by the op's kind; addresses are not looked at.
 Status validate(const OpCall& call);
+
+/// Checks what the kernel takes from the elements of an input and does not check itself. A kernel
+/// may trust a record that passed both.
+Status validateValues(const OpCall& call);
 
 Status execute(const Backend& backend, const OpCall& call);
 

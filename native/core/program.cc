@@ -231,10 +231,9 @@ Status Program::runStep(const Backend& backend, const Step& step, const double* 
   }
   fillAttributes(step, step.live < 0 ? numbers_.data() + step.numbers : live + step.live, call);
   // Only live attributes can differ from what was checked when the program was made.
-  if (step.live >= 0) {
-    const Status valid = validate(*call);
-    if (valid != Status::ok) return valid;
-  }
+  Status valid = step.live < 0 ? Status::ok : validate(*call);
+  if (valid == Status::ok) valid = validateValues(*call);
+  if (valid != Status::ok) return valid;
   return backend.kernels[static_cast<int>(step.op)](*call);
 }
 

@@ -361,4 +361,8 @@ Status validate(const OpCall& call) {
   return checkShapes(call);
 }
 
+Status validateValues(const OpCall& call) {
+  return opInfo(call.op).kind == OpKind::recurrent ? checkRecurrentValues(call) : Status::ok;
+}
+
 }  // namespace kindling

@@ -24,6 +24,7 @@ Status checkPooling(const OpCall& call);
 
 // validate_recurrent.cc
 Status checkRecurrent(const OpCall& call);
+Status checkRecurrentValues(const OpCall& call);
 // validate_linalg.cc
 Status checkLinalg(const OpCall& call);
 Status checkFft(const OpCall& call);

@@ -1,5 +1,8 @@
 // The shape rules of the recurrent layers; native/cpu/recurrent.cc names their operands.
 
+#include <cinttypes>
+
+#include "core/op_info.h"
 #include "core/validate.h"
 
 namespace kindling {
@@ -26,16 +29,15 @@ Cell cellOf(Op op) {
   return {1, 1, false, false};
 }
 
-Status checkLengths(const OpCall& call, const TensorView& lengths, int64_t steps, int64_t rows) {
+Status checkLengths(const OpCall& call, const TensorView& lengths, int64_t rows) {
   if (lengths.dtype != DType::int32 || lengths.rank != 1 || lengths.size != rows) {
     return broken(call, "lengths must be an int32 vector, one entry per row");
   }
-  const int32_t* data = static_cast<const int32_t*>(lengths.data);
-  for (int64_t row = 0; row < rows; ++row) {
-    const int32_t length = data[row * lengths.strides[0]];
-    if (length < 0 || length > steps) return broken(call, "a length is outside [0, steps]");
-  }
   return Status::ok;
+}
+
+bool isForward(const OpCall& call) {
+  return call.op == Op::lstm || call.op == Op::gru || call.op == Op::rnn;
 }
 
 Status checkForward(const OpCall& call) {
@@ -54,7 +56,7 @@ Status checkForward(const OpCall& call) {
       is(call.outputs[2], 3, kept, n, cell.saved * h) &&
       (!cell.isLstm || (is(call.outputs[3], 2, n, h) && is(call.outputs[4], 3, kept, n, h)));
   if (!inputs || !outputs) return broken(call, "shapes do not fit");
-  return checkLengths(call, call.inputs[2], t, n);
+  return checkLengths(call, call.inputs[2], n);
 }
 
 Status checkBackward(const OpCall& call) {
@@ -75,14 +77,28 @@ Status checkBackward(const OpCall& call) {
   if (!in[2].contiguous || !y.contiguous || (cell.isLstm && !in[7].contiguous)) {
     return broken(call, "what forward saved must be contiguous");
   }
-  return checkLengths(call, in[5], t, n);
+  return checkLengths(call, in[5], n);
 }
 
 }  // namespace
 
 Status checkRecurrent(const OpCall& call) {
-  const bool isForward = call.op == Op::lstm || call.op == Op::gru || call.op == Op::rnn;
-  return isForward ? checkForward(call) : checkBackward(call);
+  return isForward(call) ? checkForward(call) : checkBackward(call);
+}
+
+Status checkRecurrentValues(const OpCall& call) {
+  const TensorView& lengths = call.inputs[isForward(call) ? 2 : 5];
+  const int64_t steps = isForward(call) ? call.outputs[0].shape[0] : call.inputs[3].shape[0];
+  const int32_t* data = static_cast<const int32_t*>(lengths.data);
+  for (int64_t row = 0; row < lengths.size; ++row) {
+    const int32_t length = data[row * lengths.strides[0]];
+    if (length < 0 || length > steps) {
+      return fail(Status::indexOutOfRange,
+                  "%s: length %d of row %" PRId64 " is outside [0, %" PRId64 "]",
+                  opInfo(call.op).name, length, row, steps);
+    }
+  }
+  return Status::ok;
 }
 
 }  // namespace kindling

@@ -22,6 +22,7 @@ const others = new Set([
   'customFunction',
   'detectAnomaly',
   'assign',
+  'compile',
 ]);
 const runtime =
   /^(memoryStats|resetPeakMemory|setMemoryLimit|emptyCache|sweep|numThreads|setNumThreads|isa|detectedIsa)$/;

@@ -29,6 +29,8 @@ export interface Row {
   rtol?: number;
   /** Absolute tolerance in float32; default 1e-5. Say why it differs. */
   atol?: number;
+  /** It cannot be part of a compiled step, and why. */
+  untraced?: string;
   /** Other layouts are not tried (for ops without tensor inputs). */
   layouts?: false;
 }

@@ -1,4 +1,5 @@
 /** Losses of independent yes-or-no predictions. */
+import { valuesAreThere } from '../../tensor/recorder';
 import { isRecording, record } from '../../autograd/node';
 import { checkNumber } from '../../tensor/shape';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
@@ -67,7 +68,7 @@ export function binaryCrossEntropy(
   options: BinaryCrossEntropyOptions = {},
 ): Tensor {
   const [p, t] = checkPair('binaryCrossEntropy', prediction, target);
-  if (p.size > 0) {
+  if (p.size > 0 && valuesAreThere()) {
     const [low, high] = [min(p.detach()).item(), max(p.detach()).item()];
     if (!(low >= 0 && high <= 1)) {
       throw new RangeError(

@@ -204,6 +204,7 @@ function reduce(loss: Tensor, reduction: 'mean' | 'sum'): Tensor {
  * Kernels refuse such labels before they compute anything, so that looking for it first would cost more.
  */
 function withValidLabels(compute: () => Tensor): Tensor | null {
+  // In a compiled step there is no second try: it takes the default as a label out of range.
   try {
     return compute();
   } catch (error) {

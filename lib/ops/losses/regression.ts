@@ -1,4 +1,5 @@
 /** Losses between real numbers: the squared and the absolute error and what lies between, likelihoods. */
+import { valuesAreThere } from '../../tensor/recorder';
 import { ShapeError } from '../../errors';
 import { checkNumber, formatShape, sameShape } from '../../tensor/shape';
 import type { AnyTensor, Tensor } from '../../tensor/tensor';
@@ -117,7 +118,7 @@ export function gaussianNllLoss(
   const eps = checkPositive('gaussianNllLoss', 'eps', options.eps ?? 1e-6);
   const [p, t] = checkPair('gaussianNllLoss', prediction, target);
   const v = alignVariance(requireFloat('gaussianNllLoss', 'variance', variance), p);
-  if (v.size > 0 && min(v.detach()).item() < 0) {
+  if (v.size > 0 && valuesAreThere() && min(v.detach()).item() < 0) {
     throw new RangeError('gaussianNllLoss: variance must not be negative');
   }
   const fixed = v.detach();

@@ -203,6 +203,7 @@ export const rows: Rows = {
     ],
   },
   allClose: {
+    untraced: 'it gives a number',
     call: (a: AnyTensor, b: AnyTensor) => tensor(allClose(a, b)),
     torch: 'torch.tensor(torch.allclose(x0, x1))',
     samples: [

@@ -184,6 +184,7 @@ export const rows: Rows = {
     ],
   },
   nonzero: {
+    untraced: 'the shape depends on values',
     call: (x: AnyTensor) => nonzero(x),
     torch: 'torch.nonzero(x0)',
     samples: [[mask(7)], [mask(3, 4)], [dense([2, 2], [0, 1.5, 0, -2])], [mask(0)]],
@@ -191,6 +192,7 @@ export const rows: Rows = {
     bad: notTensors((x: Tensor) => nonzero(x)),
   },
   maskedSelect: {
+    untraced: 'the shape depends on values',
     call: (x: Tensor, m: Tensor<'bool'>) => maskedSelect(x, m),
     torch: 'torch.masked_select(x0, x1)',
     samples: [
@@ -266,6 +268,7 @@ export const rows: Rows = {
     bad: [],
   },
   'index/mask': {
+    untraced: 'the shape depends on values',
     call: (x: Tensor, m: Tensor<'bool'>) => index(x, m),
     torch: 'x0[x1]',
     samples: [

@@ -259,6 +259,7 @@ function triangularRows(): Rows {
 const singular = dense([3, 3], [1, 2, 3, 2, 4, 6, 1, 0, 1]);
 const determinants: Rows = {
   'linalg.det': {
+    untraced: 'the gradient asks whether a matrix is singular',
     call: linalg.det,
     torch: 'torch.linalg.det(x0)',
     samples: squares.filter(([x]) => x.shape[0] !== 40),
@@ -267,6 +268,7 @@ const determinants: Rows = {
     bad: badSquares('det', linalg.det),
   },
   'linalg.det/singular': {
+    untraced: 'the gradient asks whether a matrix is singular',
     call: linalg.det,
     // Not PyTorch's: version 1.13 gives 0 for the gradient at a singular matrix, where it is the cofactors.
     torch: (x) => dense(x.shape.slice(0, -2), x.shape[0] === 3 || x.shape.length === 2 ? [0] : [0, -1]),

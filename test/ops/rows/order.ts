@@ -62,6 +62,7 @@ export const rows: Rows = {
     bad: [],
   },
   unique: {
+    untraced: 'the shape depends on values',
     call: (x: Tensor) => {
       const { values, inverse, counts } = unique(x);
       return [values, inverse, counts];

@@ -48,6 +48,7 @@ export const rows: Rows = {
     ],
   },
   permutation: {
+    untraced: 'the order is drawn in JavaScript',
     call: (n: Tensor<'int32'>) => permutation(n.item()).sort().values,
     torch: 'torch.arange(x0.item(), dtype=torch.int32)',
     samples: [[dense([], [7], 'int32')], [dense([], [0], 'int32')]],

@@ -53,6 +53,7 @@ export const crossEntropyRows: Rows = {
     (reduction) => ({
       call: (x: Tensor, y: Labels) => F.crossEntropy(x, y, { reduction }),
       torch: `F.cross_entropy(x0, x1.long(), reduction='${reduction}')`,
+      untraced: 'a compiled step has no second try: ignoreIndex must be given',
       samples: classified(-100),
       gradient: [0],
     }),
