@@ -44,5 +44,7 @@ export * as metrics from './metrics';
 export * as data from './data';
 import './train/keras';
 export type { CompileOptions, OptimizerName } from './train/compile';
-export type { EvaluateOptions, FitOptions, History, Logs } from './train/fit';
+export type { EvaluateOptions } from './train/evaluate';
+export type { FitOptions, History } from './train/fit';
+export type { Logs } from './train/totals';
 export type { LossFunction, LossName } from './train/losses';

@@ -7,7 +7,7 @@ import { elementBytes, type Graph, type Value } from './ir';
 import type { Plan } from './passes/plan';
 
 /** `Role` of native/core/program.h. */
-export const Role = { read: 0, updated: 1, made: 2 } as const;
+export const Role = { captured: 0, updated: 1, result: 2, argument: 3 } as const;
 
 /** A tensor that a program is given. */
 export interface Binding {

@@ -17,6 +17,9 @@ import { mapTensors, tensorsOf, type Structure } from './structure';
 import type { Trace } from './trace';
 import { Replay } from './trace';
 
+/** Numbers of a launch before the handles: program, run, repetitions. */
+const header = 3;
+
 /** What a launch leaves to wait for. */
 export interface Launch {
   readonly run: number;
@@ -34,7 +37,8 @@ export class Program {
   private readonly handle: number;
   private readonly bindings: readonly Binding[];
   private readonly live: LiveLayout;
-  private readonly words: Float64Array;
+  private words: Float64Array;
+  private readonly liveNumbers: readonly number[];
   private readonly result: Structure;
   private readonly outputs: readonly AnyTensor[];
   /** The live numbers are those of the trace until the first run has taken them. */
@@ -61,7 +65,9 @@ export class Program {
     this.live = live;
     this.handle = native.createProgram(words);
     if (this.handle === 0) throw nativeError(name);
-    this.words = Float64Array.from([this.handle, 0, ...this.bindings.map(() => 0), ...liveNumbers]);
+    this.liveNumbers = liveNumbers;
+    this.words = new Float64Array(header + this.bindings.length + liveNumbers.length);
+    this.words[0] = this.handle;
   }
 
   /** Whether what was true when the step was traced still is. */
@@ -69,30 +75,55 @@ export class Program {
     return this.trace.guards.every((holds) => holds());
   }
 
-  /** Submits a run. What it works on is settled when this returns. */
-  launch(inputs: readonly AnyTensor[]): Launch {
-    const { words, bindings } = this;
-    const replays = this.isFresh ? [] : this.readLive();
+  /**
+   * Submits a run. What it works on is settled when this returns.
+   * @param repeats where given, the program runs so many times: arguments and results have that many along an axis in
+   * front
+   */
+  launch(inputs: readonly AnyTensor[], repeats?: number): Launch {
+    const words = this.wordsFor(repeats ?? 1);
+    const replays = this.readLive(words, repeats ?? 1);
     const run = nextRun++;
     words[1] = run;
-    let input = 0;
-    bindings.forEach(({ role, value }, i) => {
-      const tensor = value.kind === 'input' ? inputs[input++] : value.tensor;
-      words[2 + i] = role === Role.made ? 0 : (tensor as AnyTensor)._handle;
+    words[2] = repeats ?? 0;
+    this.bindings.forEach(({ role, value }, i) => {
+      const tensor = role === Role.argument ? inputs[i] : value.tensor;
+      words[header + i] = tensor?._handle ?? 0;
     });
     if (native.launch(words) === 0) {
       for (const replay of replays.reverse()) replay.abandon();
       throw nativeError(this.name);
     }
     this.isFresh = false;
-    const made = this.takeOutputs();
-    for (const { role, value } of bindings) if (role === Role.updated) changed(value.tensor as AnyTensor);
+    const made = this.takeOutputs(words, repeats);
+    for (const { role, value } of this.bindings) if (role === Role.updated) changed(value.tensor as AnyTensor);
     return { run, result: started(run, this.name, made, () => this.resultOf(made)) };
   }
 
+  private wordsFor(repeats: number): Float64Array {
+    const { length } = this.liveNumbers;
+    const needed = header + this.bindings.length + length * repeats;
+    if (this.words.length !== needed) {
+      this.words = new Float64Array(needed);
+      this.words[0] = this.handle;
+    }
+    return this.words;
+  }
+
+  /** Fills in the live numbers of each repetition; the first ever has those of the trace. */
+  private readLive(words: Float64Array, repeats: number): Replay[] {
+    const replays: Replay[] = [];
+    const { length } = this.liveNumbers;
+    for (let i = 0; i < repeats; i++) {
+      const at = header + this.bindings.length + i * length;
+      words.set(this.liveNumbers, at);
+      if (i > 0 || !this.isFresh) replays.push(...this.replay(words, at));
+    }
+    return replays;
+  }
+
   /** Runs the live sections again and takes the attributes of their operations. */
-  private readLive(): Replay[] {
-    const at = 2 + this.bindings.length;
+  private replay(words: Float64Array, at: number): Replay[] {
     return this.trace.sections.map(({ fn }, section) => {
       const replay = new Replay();
       withRecorder(replay, () => {
@@ -105,22 +136,20 @@ export class Program {
         throw new TraceError(`${this.name}: an update does other operations than when the step was compiled`);
       }
       replay.attributes.forEach(({ name, ints, floats }, i) => {
-        if (layout[i] >= 0) this.words.set(attributesOf(name, ints, floats), at + layout[i]);
+        if (layout[i] >= 0) words.set(attributesOf(name, ints, floats), at + layout[i]);
       });
       return replay;
     });
   }
 
   /** The tensors that native code has made for the outputs. */
-  private takeOutputs(): Tensor[] {
-    const made = new Map<Value, Tensor>();
-    this.bindings.forEach(({ role, value }, i) => {
-      if (role !== Role.made) return;
-      const tensor = new Tensor(value.shape, value.dtype);
-      tensor._handle = this.words[2 + i];
-      made.set(value, tensor as Tensor);
+  private takeOutputs(words: Float64Array, repeats: number | undefined): Tensor[] {
+    const first = header + this.bindings.length - this.graph.outputs.length;
+    return this.graph.outputs.map(({ shape, dtype }, i) => {
+      const tensor = new Tensor(repeats === undefined ? shape : [repeats, ...shape], dtype);
+      tensor._handle = words[first + i];
+      return tensor as Tensor;
     });
-    return this.graph.outputs.map((value) => made.get(value) as Tensor);
   }
 
   private resultOf(made: readonly Tensor[]): Structure {
@@ -136,15 +165,16 @@ export class Program {
 
 let nextRun = 1;
 
+/** Arguments, then what was captured, then results. */
 function bindingsOf(graph: Graph): Binding[] {
-  const bindings: Binding[] = graph.inputs.map((value) => ({ role: Role.read, value }));
+  const bindings: Binding[] = graph.inputs.map((value) => ({ role: Role.argument, value }));
   const updated = new Set<Value>();
   const captured = new Set<Value>();
   for (const { inputs, writes } of graph.operations) {
     for (const { root } of inputs) if (root.kind === 'captured') captured.add(root);
     for (const { root } of writes) if (root.kind === 'captured') updated.add(root);
   }
-  for (const value of captured) bindings.push({ role: updated.has(value) ? Role.updated : Role.read, value });
-  for (const value of graph.outputs) bindings.push({ role: Role.made, value });
+  for (const value of captured) bindings.push({ role: updated.has(value) ? Role.updated : Role.captured, value });
+  for (const value of graph.outputs) bindings.push({ role: Role.result, value });
   return bindings;
 }

@@ -28,7 +28,7 @@ function ended(run: number, status: number, message: string): void {
   }
   for (const output of one.outputs) output.dispose();
   if (status === cancelled) one.reject(one.reason);
-  else one.reject(errorOf(one.name, status, `${message}; nothing was updated`));
+  else one.reject(errorOf(one.name, status, message));
 }
 
 /** Has native code say when runs have ended. To be called before the first run is launched. */

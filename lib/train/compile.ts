@@ -37,13 +37,24 @@ export interface CompileOptions {
   loss: LossName | LossFunction;
   /** Reported besides the loss: `'accuracy'`, or functions giving a batch's sum, by name. */
   metrics?: readonly MetricName[] | Readonly<Record<string, Metric>>;
+  /**
+   * Run every operation by itself on the main thread, as Keras's run_eagerly does: for debugging. Default false: steps
+   * are compiled ({@link compile}) where they can be.
+   */
+  runEagerly?: boolean;
 }
 
 /** What `compile` makes of its options. */
 export interface Compiled {
   readonly optimizer: Optimizer;
   readonly loss: LossFunction;
-  readonly metrics: readonly { readonly name: string; readonly fn: Metric }[];
+  readonly metrics: readonly {
+    readonly name: string;
+    readonly fn: Metric;
+    /** What a compiled step computes in the function's place. */
+    readonly asTensor?: (output: AnyTensor, target: AnyTensor) => AnyTensor;
+  }[];
+  readonly runEagerly: boolean;
   /** The output that the loss and the metrics take. */
   readonly forward: (x: AnyTensor) => Tensor;
 }
@@ -79,12 +90,13 @@ export function compileModel(model: Module, options: CompileOptions): Compiled {
   const { fn: loss, onLogits } = resolveLoss(options.loss);
   const given = options.metrics ?? [];
   const metrics = Array.isArray(given)
-    ? (given as readonly string[]).map((name) => ({ name, fn: metricByName(name) }))
+    ? (given as readonly string[]).map((name) => ({ name, ...metricByName(name) }))
     : Object.entries(given as Readonly<Record<string, Metric>>).map(([name, fn]) => ({ name, fn }));
   return {
     optimizer: resolveOptimizer(options.optimizer, model.parameters()),
     loss,
     metrics,
+    runEagerly: options.runEagerly ?? false,
     forward: forwardOf(model, onLogits),
   };
 }

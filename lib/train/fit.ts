@@ -1,25 +1,24 @@
-/** The training loop behind `model.fit`, and its companions. */
-import { withGrad } from '../autograd/node';
-import { TensorDataset, type Samples } from '../data/dataset';
-import { permutation } from '../tensor/shuffle';
+/** The training loop behind `model.fit`. */
+import type { Samples, TensorDataset } from '../data/dataset';
 import type { Module } from '../nn/module';
-import { concat } from '../ops/copies';
 import { tensor } from '../tensor/creation';
 import { defaultGenerator } from '../tensor/generator';
-import { tidy } from '../tensor/scope';
 import { checkInteger } from '../tensor/shape';
+import { permutation } from '../tensor/shuffle';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
+import { BatchPass } from './batchPass';
 import type { Compiled } from './compile';
+import { asDataset, evaluateWith, evaluationPass } from './evaluate';
 import { ProgressReporter, type Verbosity } from './progress';
-
-/** Metric names to values; 'loss' is always there. */
-export type Logs = Record<string, number>;
+import { stepResults, Totals, type Logs } from './totals';
 
 /** What `fit` returns: one value per epoch under each name, `val_` in front of validation results. */
 export interface History {
   /** The epochs that were run, from 0. */
   readonly epoch: readonly number[];
   readonly history: Readonly<Record<string, readonly number[]>>;
+  /** Why steps were run one operation after the other instead of compiled; null where they were compiled. */
+  readonly fallbackReason: Error | null;
 }
 
 /** Options of `fit`. */
@@ -42,95 +41,18 @@ export interface FitOptions {
   onEpochEnd?: (epoch: number, logs: Readonly<Logs>) => void;
 }
 
-/** Options of `evaluate` and `predict`. */
-export interface EvaluateOptions {
-  /** Samples per forward pass; does not change results. Default 256. */
-  batchSize?: number;
-  signal?: AbortSignal;
-}
-
-/** How long training may hold the event loop before it lets other work run. */
-const maxHoldMs = 10;
-
-/** Gives other work a turn when the time is up. */
-class Breather {
-  private last = performance.now();
-
-  constructor(private readonly signal: AbortSignal | undefined) {}
-
-  /** Resolves at once (undefined) or after the event loop has had a turn. */
-  pause(): Promise<void> | undefined {
-    if (performance.now() - this.last < maxHoldMs) return undefined;
-    return new Promise((resolve, reject) => {
-      setImmediate(() => {
-        this.last = performance.now();
-        if (this.signal?.aborted) reject(this.signal.reason as Error);
-        else resolve();
-      });
-    });
-  }
-}
-
-/** Sums over the samples seen, for the loss and each metric. */
-class Totals {
-  private readonly sums: number[];
-  private count = 0;
-
-  constructor(private readonly compiled: Compiled) {
-    this.sums = new Array<number>(compiled.metrics.length + 1).fill(0);
-  }
-
-  add(loss: Tensor, output: AnyTensor, target: AnyTensor): void {
-    const samples = target.shape[0];
-    this.sums[0] += loss.item() * samples;
-    this.compiled.metrics.forEach(({ fn }, i) => (this.sums[i + 1] += fn(output, target)));
-    this.count += samples;
-  }
-
-  logs(): Logs {
-    const logs: Logs = { loss: this.sums[0] / this.count };
-    this.compiled.metrics.forEach(({ name }, i) => (logs[name] = this.sums[i + 1] / this.count));
-    return logs;
-  }
-}
-
-function trainStep(compiled: Compiled, batch: Samples, totals: Totals): void {
-  const output = compiled.forward(batch.x);
-  const loss = compiled.loss(output, batch.y);
-  compiled.optimizer.zeroGrad();
-  loss.backward();
-  compiled.optimizer.step();
-  totals.add(loss, output, batch.y);
-}
-
-async function trainEpoch(
-  compiled: Compiled,
-  data: TensorDataset,
-  order: Tensor<'int32'> | null,
-  batchSize: number,
-  breather: Breather,
-  onStep: (step: number, totals: Totals) => void,
-): Promise<Logs> {
-  const totals = new Totals(compiled);
-  for (let start = 0, step = 1; start < data.length; start += batchSize, step++) {
-    const end = Math.min(start + batchSize, data.length);
-    withGrad(true, () => {
-      tidy(() => {
-        const batch = order === null ? data.range(start, end) : data.gather(order.slice([start, end]));
-        trainStep(compiled, batch, totals);
-      });
-    });
-    onStep(step, totals);
-    const pause = breather.pause();
-    if (pause !== undefined) await pause;
-  }
-  return totals.logs();
-}
-
-function asDataset(op: string, samples: Samples): TensorDataset {
-  const data = samples instanceof TensorDataset ? samples : new TensorDataset(samples.x, samples.y);
-  if (data.length === 0) throw new RangeError(`${op}: the dataset is empty`);
-  return data;
+/** A step of training on the samples that an index names. */
+function trainingPass(compiled: Compiled, data: TensorDataset, batchSize: number, signal?: AbortSignal): BatchPass {
+  const step = (index: AnyTensor): AnyTensor[] => {
+    const batch = data.gather(index as Tensor<'int32'>);
+    const output = compiled.forward(batch.x);
+    const loss = compiled.loss(output, batch.y);
+    compiled.optimizer.zeroGrad();
+    loss.backward();
+    compiled.optimizer.step();
+    return stepResults(compiled, loss, output, batch.y);
+  };
+  return new BatchPass(step, { name: 'fit', batchSize, recording: true, runEagerly: compiled.runEagerly, signal });
 }
 
 /** {@link Module.fit} */
@@ -142,27 +64,22 @@ export async function fit(model: Module, compiled: Compiled, samples: Samples, o
   const validation = options.validation === undefined ? null : asDataset('fit: validation', options.validation);
   const seed = options.seed ?? defaultGenerator().fork();
   const reporter = new ProgressReporter({ epochs, verbose: options.verbose ?? 'auto' });
-  const steps = Math.ceil(data.length / batchSize);
-  const breather = new Breather(signal);
   const history: Record<string, number[]> = {};
   const done: number[] = [];
   const wasTraining = model.training;
+  const pass = trainingPass(compiled, data, batchSize, signal);
+  const validationSize = Math.max(batchSize, 256);
+  const validationPass = validation === null ? null : evaluationPass(compiled, { batchSize: validationSize, signal });
   try {
     for (let epoch = 0; epoch < epochs; epoch++) {
       signal?.throwIfAborted();
-      reporter.epochBegin(epoch, steps);
-      model.train();
-      const order = shuffle ? tensor(permutation(data.length, seed, epoch), { dtype: 'int32' }) : null;
-      let logs: Logs;
-      try {
-        logs = await trainEpoch(compiled, data, order, batchSize, breather, (step, totals) => {
-          reporter.step(step, () => totals.logs());
-        });
-      } finally {
-        order?.dispose();
-      }
-      if (validation !== null) {
-        const results = await evaluate(model, compiled, validation, { batchSize: Math.max(batchSize, 256), signal });
+      reporter.epochBegin(epoch, Math.ceil(data.length / batchSize));
+      const order = shuffle
+        ? permutation(data.length, seed, epoch)
+        : Int32Array.from({ length: data.length }, (_, i) => i);
+      const logs = await trainEpoch(model, pass, new Totals(compiled), tensor(order, { dtype: 'int32' }), reporter);
+      if (validation !== null && validationPass !== null) {
+        const results = await evaluateWith(validationPass, model, compiled, validation);
         for (const [name, value] of Object.entries(results)) logs[`val_${name}`] = value;
       }
       reporter.epochEnd(logs);
@@ -172,67 +89,32 @@ export async function fit(model: Module, compiled: Compiled, samples: Samples, o
     }
   } finally {
     model.train(wasTraining);
+    pass.dispose();
+    validationPass?.dispose();
   }
-  return { epoch: done, history };
+  return { epoch: done, history, fallbackReason: pass.fallbackReason };
 }
 
-/** Runs `visit` over batches in order, without recording, in evaluation mode. */
-async function forBatches(
+async function trainEpoch(
   model: Module,
-  length: number,
-  options: EvaluateOptions,
-  visit: (start: number, end: number) => void,
-): Promise<void> {
-  const { batchSize = 256, signal } = options;
-  checkInteger('evaluate', 'batchSize', batchSize, 1, 2 ** 31 - 1);
-  const breather = new Breather(signal);
-  signal?.throwIfAborted();
-  const wasTraining = model.training;
-  try {
-    for (let start = 0; start < length; start += batchSize) {
-      model.eval();
-      withGrad(false, () => {
-        visit(start, Math.min(start + batchSize, length));
-      });
-      const pause = breather.pause();
-      if (pause !== undefined) await pause;
-    }
-  } finally {
-    model.train(wasTraining);
-  }
-}
-
-/** {@link Module.evaluate} */
-export async function evaluate(
-  model: Module,
-  compiled: Compiled,
-  samples: Samples,
-  options: EvaluateOptions,
+  pass: BatchPass,
+  totals: Totals,
+  order: Tensor<'int32'>,
+  reporter: ProgressReporter,
 ): Promise<Logs> {
-  const data = asDataset('evaluate', samples);
-  const totals = new Totals(compiled);
-  await forBatches(model, data.length, options, (start, end) => {
-    tidy(() => {
-      const { x, y } = data.range(start, end);
-      const output = compiled.forward(x);
-      totals.add(compiled.loss(output, y), output, y);
-    });
-  });
-  return totals.logs();
-}
-
-/** {@link Module.predict} */
-export async function predict(model: Module, x: AnyTensor, options: EvaluateOptions): Promise<Tensor> {
-  x._check('predict');
-  if (x.rank === 0) throw new RangeError('predict: a scalar has no batch axis');
-  const parts: Tensor[] = [];
+  let steps = 0;
+  model.train();
   try {
-    await forBatches(model, x.shape[0], options, (start, end) => {
-      parts.push(tidy(() => model.forward(x.slice([start, end]))));
+    await pass.run({
+      length: order.size,
+      rows: (start, end) => [order.slice([start, end])],
+      take: (results, count, samples) => {
+        totals.take(results, count, samples);
+        reporter.step((steps += count), () => totals.logs());
+      },
     });
-    if (parts.length === 0) return withGrad(false, () => tidy(() => model.forward(x)));
-    return parts.length === 1 ? (parts.pop() as Tensor) : concat(parts);
   } finally {
-    for (const part of parts) part.dispose();
+    order.dispose();
   }
+  return totals.logs();
 }

@@ -3,7 +3,9 @@ import type { Samples } from '../data/dataset';
 import { Module } from '../nn/module';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { compileModel, type Compiled, type CompileOptions } from './compile';
-import { evaluate, fit, predict, type EvaluateOptions, type FitOptions, type History, type Logs } from './fit';
+import { evaluate, predict, type EvaluateOptions } from './evaluate';
+import { fit, type FitOptions, type History } from './fit';
+import type { Logs } from './totals';
 import { summarize } from './summary';
 
 const compiledModels = new WeakMap<Module, Compiled>();

@@ -118,26 +118,38 @@ bool doublesOf(napi_env env, napi_value array, double** words, size_t* count) {
   return true;
 }
 
-/// Where a launch's numbers are: program, run, a handle for each binding, the live numbers.
-constexpr size_t kLaunchHeader = 2;
+/// Where a launch's numbers are: program, run, repetitions, a handle for each binding, the live
+/// numbers of each repetition.
+constexpr size_t kLaunchHeader = 3;
+constexpr int64_t kMostRepeats = 65536;
+
+/// Makes a tensor for a result.
+Status makeResult(Environment& environment, const TensorView& view, int64_t repeats,
+                  Handle* handle) {
+  int64_t shape[kMaxRank];
+  const int front = repeats != 0 ? 1 : 0;
+  if (view.rank + front > kMaxRank) return fail(Status::badShape, "a result has too many axes");
+  shape[0] = repeats;
+  for (int axis = 0; axis < view.rank; ++axis) shape[axis + front] = view.shape[axis];
+  return retryAfterSweep(environment, [&] {
+    return environment.tensors().create(cpuBackend(), view.dtype, view.rank + front, shape, handle);
+  });
+}
 
 /// Resolves the handles and makes the outputs, whose handles are written back.
 Status bind(Environment& environment, const Program& program, double* handles, Run* run) {
   const auto& bindings = program.bindings();
   for (size_t i = 0; i < bindings.size(); ++i) {
     Handle handle = static_cast<Handle>(toInteger(handles[i]));
-    if (bindings[i].role == Role::made) {
-      const TensorView& view = bindings[i].view;
-      const Status status = retryAfterSweep(environment, [&] {
-        return environment.tensors().create(cpuBackend(), view.dtype, view.rank, view.shape,
-                                            &handle);
-      });
+    const bool isResult = bindings[i].role == Role::result;
+    if (isResult) {
+      const Status status = makeResult(environment, bindings[i].view, run->repeats, &handle);
       if (status != Status::ok) return status;
       handles[i] = handle;
     }
     const TensorTable::Slot* slot = environment.tensors().find(handle);
     if (!slot) return fail(Status::badHandle, "a tensor that the step uses was disposed");
-    const Status status = program.checkBinding(i, slot->view);
+    const Status status = isResult ? Status::ok : program.checkBinding(i, slot->view, run->repeats);
     if (status != Status::ok) return status;
     run->storages.push_back(slot->storage);
     run->data.push_back(slot->view.data);
@@ -179,8 +191,12 @@ napi_value launch(napi_env env, napi_callback_info info) {
     return failed(env, environment, fail(Status::badHandle, "the compiled step was disposed"));
   }
   run->id = static_cast<uint32_t>(toInteger(words[1]));
+  run->repeats = toInteger(words[2]);
   const size_t bindings = run->program->bindings().size();
-  if (count != kLaunchHeader + bindings + run->program->liveCount()) {
+  const size_t lives =
+      run->program->liveCount() * static_cast<size_t>(run->repeats > 0 ? run->repeats : 1);
+  if (run->repeats < 0 || run->repeats > kMostRepeats ||
+      count != kLaunchHeader + bindings + lives) {
     return failed(env, environment, fail(Status::badArgument, "the numbers do not add up"));
   }
   double* handles = words + kLaunchHeader;
@@ -192,7 +208,7 @@ napi_value launch(napi_env env, napi_callback_info info) {
   }
   if (status == Status::ok) return number(env, 1);
   for (size_t i = 0; i < bindings; ++i) {
-    if (program->bindings()[i].role == Role::made && handles[i] > 0) {
+    if (program->bindings()[i].role == Role::result && handles[i] > 0) {
       environment.release(static_cast<Handle>(handles[i]));
     }
   }

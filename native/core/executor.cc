@@ -9,10 +9,11 @@ namespace {
 void markInUse(const Run& run, bool inUse) {
   const auto& bindings = run.program->bindings();
   for (size_t i = 0; i < bindings.size(); ++i) {
-    if (bindings[i].role == Role::read) {
-      run.storages[i]->countReader(inUse ? 1 : -1);
-    } else {
+    const bool writes = bindings[i].role == Role::updated || bindings[i].role == Role::result;
+    if (writes) {
       run.storages[i]->countWriter(inUse ? 1 : -1);
+    } else {
+      run.storages[i]->countReader(inUse ? 1 : -1);
     }
   }
 }
@@ -97,14 +98,33 @@ void Executor::work() {
   }
 }
 
-Status Executor::perform(const Run& run, std::string* message) {
+Status Executor::perform(Run& run, std::string* message) {
   const std::lock_guard<std::mutex> lock(arenaMutex_);
-  Status status = ensureArena(run.program->arenaBytes());
-  if (status == Status::ok) {
-    status = run.program->run(backend_, arena_, run.data.data(), run.live.data());
-  }
-  if (status != Status::ok) *message = lastErrorMessage();
+  const Status status = ensureArena(run.program->arenaBytes());
+  if (status == Status::ok) return repeat(run, message);
+  *message = std::string(lastErrorMessage()) + "; nothing was updated";
   return status;
+}
+
+Status Executor::repeat(Run& run, std::string* message) {
+  const Program& program = *run.program;
+  const int64_t count = run.repeats > 0 ? run.repeats : 1;
+  const double* live = run.live.data();
+  for (int64_t done = 0; done < count; ++done, live += program.liveCount()) {
+    const Status status = program.run(backend_, arena_, run.data.data(), live);
+    if (status != Status::ok) {
+      *message = lastErrorMessage();
+      *message += done == 0 ? "; nothing was updated"
+                            : "; " + std::to_string(done) + " steps before it were done";
+      return status;
+    }
+    for (size_t i = 0; i < run.data.size(); ++i) {
+      const Role role = program.bindings()[i].role;
+      if (role != Role::argument && role != Role::result) continue;
+      run.data[i] = static_cast<char*>(run.data[i]) + program.bytesOf(i);
+    }
+  }
+  return Status::ok;
 }
 
 Status Executor::ensureArena(size_t bytes) {

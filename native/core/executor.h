@@ -23,7 +23,8 @@ struct Run {
   std::shared_ptr<const Program> program;
   std::vector<StorageRef> storages;  // one for each binding
   std::vector<void*> data;
-  std::vector<double> live;
+  std::vector<double> live;  // of all repetitions
+  int64_t repeats = 0;       // 0: once, without an axis in front of arguments and results
 };
 
 class Executor {
@@ -53,7 +54,8 @@ class Executor {
 
  private:
   void work();
-  Status perform(const Run& run, std::string* message);
+  Status perform(Run& run, std::string* message);
+  Status repeat(Run& run, std::string* message);
   Status ensureArena(size_t bytes);
   void finish(const Run& run, Status status, const char* message);
 

@@ -78,13 +78,14 @@ class Program::Reader {
 
 Status Program::parseBinding(Reader& reader) {
   const int64_t role = reader.integer();
-  if (role < 0 || role > 2) return fail(Status::badArgument, "program: unknown role");
+  if (role < 0 || role > 3) return fail(Status::badArgument, "program: unknown role");
   Binding binding;
   binding.role = static_cast<Role>(role);
   const Status status = reader.view(&binding.view);
   if (status != Status::ok) return status;
-  if (!binding.view.contiguous && binding.role == Role::made) {
-    return fail(Status::badShape, "program: an output must be contiguous");
+  const bool moves = binding.role == Role::result || binding.role == Role::argument;
+  if (moves && !binding.view.contiguous) {
+    return fail(Status::badShape, "program: arguments and results must be contiguous");
   }
   bindings_.push_back(binding);
   return Status::ok;
@@ -204,16 +205,24 @@ Status Program::parse(const Backend& backend, const double* words, size_t count,
   return Status::ok;
 }
 
-Status Program::checkBinding(size_t i, const TensorView& view) const {
+Status Program::checkBinding(size_t i, const TensorView& view, int64_t repeats) const {
   const TensorView& expected = bindings_[i].view;
-  bool same = view.dtype == expected.dtype && view.rank == expected.rank;
-  for (int axis = 0; same && axis < view.rank; ++axis) {
-    same =
-        view.shape[axis] == expected.shape[axis] &&
-        (view.shape[axis] <= 1 || view.size == 0 || view.strides[axis] == expected.strides[axis]);
+  const int front = repeats != 0 && bindings_[i].role == Role::argument ? 1 : 0;
+  bool same = view.dtype == expected.dtype && view.rank == expected.rank + front;
+  if (same && front == 1) same = view.contiguous && view.shape[0] == repeats;
+  for (int axis = 0; same && axis < expected.rank; ++axis) {
+    const int64_t extent = view.shape[axis + front];
+    const int64_t stride = view.strides[axis + front];
+    same = extent == expected.shape[axis] &&
+           (extent <= 1 || view.size == 0 || stride == expected.strides[axis]);
   }
   return same ? Status::ok
               : fail(Status::badShape, "tensor %zu is not of the shape it was compiled for", i);
+}
+
+int64_t Program::bytesOf(size_t i) const {
+  const TensorView& view = bindings_[i].view;
+  return view.size * static_cast<int64_t>(sizeOf(view.dtype));
 }
 
 Status Program::runStep(const Backend& backend, const Step& step, const double* live,

@@ -11,8 +11,9 @@
 
 namespace kindling {
 
-/// What a program does with a tensor it is given: reads it, updates it, or makes it (an output).
-enum class Role : int32_t { read = 0, updated = 1, made = 2 };
+/// What a program does with a tensor it is given. Arguments and results are other memory at each
+/// repetition of a run, what was captured is the same.
+enum class Role : int32_t { captured = 0, updated = 1, result = 2, argument = 3 };
 
 class Program {
  public:
@@ -31,8 +32,12 @@ class Program {
   size_t arenaBytes() const { return arenaBytes_; }
   size_t liveCount() const { return liveCount_; }
 
-  /// Checks a tensor against binding `i`.
-  Status checkBinding(size_t i, const TensorView& view) const;
+  /// Checks a tensor against binding `i`; where `repeats` is not 0, an argument has that many along
+  /// an axis in front.
+  Status checkBinding(size_t i, const TensorView& view, int64_t repeats) const;
+
+  /// What argument or result `i` of one repetition takes.
+  int64_t bytesOf(size_t i) const;
 
   /// Runs every record in order and stops at the first that fails. `arena` has arenaBytes(), `data`
   /// the first element of each binding, `live` the numbers that change from run to run.

@@ -1,0 +1,118 @@
+/** Runs a step over samples in batches: compiled where it can be, else one operation after the other. */
+import { compile, type CompiledStep } from '../compile';
+import { withGrad } from '../autograd/node';
+import { TraceError } from '../errors';
+import { tidy } from '../tensor/scope';
+import type { AnyTensor } from '../tensor/tensor';
+import { Breather, Pace } from './pace';
+
+/** Calls under way: one computes, the next one waits. */
+const depth = 2;
+
+export interface BatchOptions {
+  /** Stands in error messages. */
+  readonly name: string;
+  readonly batchSize: number;
+  /** Whether the step goes backward. */
+  readonly recording: boolean;
+  readonly runEagerly: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** One way through the samples. */
+export interface Samples {
+  readonly length: number;
+  /** The step's arguments for samples [start, end). Called right before the step. */
+  rows(start: number, end: number): AnyTensor[];
+  /** Is given the results of each call, in order, to keep or dispose; of `steps` > 1 they are stacked along axis 0. */
+  take(results: readonly AnyTensor[], steps: number, samples: number): void;
+}
+
+export class BatchPass {
+  /** Why the step is not compiled, where it could not be. */
+  fallbackReason: TraceError | null = null;
+  private readonly step: CompiledStep<AnyTensor[], AnyTensor[]>;
+
+  constructor(
+    private readonly body: (...rows: AnyTensor[]) => AnyTensor[],
+    private readonly options: BatchOptions,
+  ) {
+    this.step = compile(body, { name: options.name });
+  }
+
+  /** Rejects with the signal's reason between two calls. */
+  async run(samples: Samples): Promise<void> {
+    this.options.signal?.throwIfAborted();
+    let done = 0;
+    if (!this.options.runEagerly && this.fallbackReason === null) done = await this.runCompiled(samples);
+    await this.runEagerly(samples, done);
+  }
+
+  /** Returns how many samples it got through: all, or those before what cannot be compiled. */
+  private async runCompiled(samples: Samples): Promise<number> {
+    const pace = new Pace();
+    const waiting: Promise<void>[] = [];
+    let start = 0;
+    try {
+      while (start < samples.length) {
+        this.options.signal?.throwIfAborted();
+        const { batchSize } = this.options;
+        const whole = Math.floor((samples.length - start) / batchSize);
+        const steps = Math.max(1, Math.min(pace.stepsPerCall, whole));
+        const count = Math.min(steps * batchSize, samples.length - start);
+        waiting.push(this.call(samples, start, steps, count, pace));
+        start += count;
+        if (waiting.length === depth) await waiting.shift();
+      }
+      while (waiting.length > 0) await waiting.shift();
+      return start;
+    } catch (error) {
+      await Promise.allSettled(waiting);
+      // What cannot be traced fails in the call itself, before anything is submitted.
+      if (!(error instanceof TraceError)) throw error;
+      this.fallbackReason = error;
+      return start - this.unsubmitted;
+    }
+  }
+
+  /** The samples of calls that could not be compiled. */
+  private unsubmitted = 0;
+
+  private async call(samples: Samples, start: number, steps: number, count: number, pace: Pace): Promise<void> {
+    const submitted = withGrad(this.options.recording, () =>
+      tidy(() => {
+        const rows = samples.rows(start, start + count);
+        // In an object: a scope does not take promises.
+        return { results: steps === 1 ? this.step(...rows) : this.step.scan(...rows.map((x) => inBatches(x, steps))) };
+      }),
+    );
+    let results: AnyTensor[];
+    try {
+      results = await submitted.results;
+    } catch (error) {
+      if (error instanceof TraceError) this.unsubmitted += count;
+      throw error;
+    }
+    samples.take(results, steps, count);
+    pace.ended(steps);
+  }
+
+  private async runEagerly(samples: Samples, from: number): Promise<void> {
+    const breather = new Breather(this.options.signal);
+    for (let start = from; start < samples.length; start += this.options.batchSize) {
+      const end = Math.min(start + this.options.batchSize, samples.length);
+      const results = withGrad(this.options.recording, () => tidy(() => this.body(...samples.rows(start, end))));
+      samples.take(results, 1, end - start);
+      const pause = breather.pause();
+      if (pause !== undefined) await pause;
+    }
+  }
+
+  dispose(): void {
+    this.step.dispose();
+  }
+}
+
+function inBatches(x: AnyTensor, batches: number): AnyTensor {
+  return x.reshape([batches, x.shape[0] / batches, ...x.shape.slice(1)]);
+}
