@@ -49,7 +49,7 @@ export function nativeTests({ sanitize = '', filter = '', jobs = 2 } = {}) {
   for (const isa of ['scalar', 'avx2', 'avx512']) {
     // The kernels' tests go through every level themselves, so a lower level needs only the core's.
     const scope = isa === highest ? [] : ['--source-file=*/core/*'];
-    if (sanitize === 'thread') scope.splice(0, 1, '--test-suite=thread_pool,allocator,parallel');
+    if (sanitize === 'thread') scope.splice(0, 1, '--test-suite=thread_pool,allocator,parallel,program');
     const result = run(binary, [...scope, ...(filter === '' ? [] : [`--test-case=*${filter}*`])], {
       KINDLING_ISA: isa,
     });

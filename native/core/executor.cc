@@ -25,7 +25,9 @@ Executor::~Executor() {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
     for (const auto& run : queue_) markInUse(*run, false);
+    for (const auto& run : cancelled_) markInUse(*run, false);
     queue_.clear();
+    cancelled_.clear();
   }
   submitted_.notify_all();
   if (thread_.joinable()) thread_.join();
