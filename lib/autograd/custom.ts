@@ -1,4 +1,5 @@
 /** Operations with a gradient rule of the user's own, and memory for time. */
+import { activeRecorder } from '../tensor/recorder';
 import { currentGenerator, withGenerator } from '../tensor/generator';
 import { tidy } from '../tensor/scope';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
@@ -102,6 +103,11 @@ export function checkpoint<A extends readonly AnyTensor[]>(fn: (...inputs: A) =>
     found.leaves = leavesOf(result).filter((leaf) => !copies.includes(leaf));
     return result.detach();
   });
+  if (!start.isAt(currentGenerator())) {
+    activeRecorder()?.refuse(
+      'checkpoint: the function draws random numbers, which would differ when it is computed again',
+    );
+  }
   const variables = [...inputs.filter((x) => x.requiresGrad), ...found.leaves];
   if (variables.length === 0) return out;
   recordMany('checkpoint', [out], variables, inputs, ([grad], node) => {

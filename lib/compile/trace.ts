@@ -152,6 +152,10 @@ export class Trace implements Recorder {
     );
   }
 
+  refuse(problem: string): never {
+    throw this.error(problem);
+  }
+
   addToGrad(leaf: AnyTensor): void {
     if (leaf.grad === null || leaf.grad._handle < 0) return;
     throw this.error(
@@ -236,6 +240,10 @@ export class Replay implements Recorder {
 
   checkReadable(op: string): void {
     throw new TraceError(`${op}: values were read in a live section`);
+  }
+
+  refuse(problem: string): never {
+    throw new TraceError(problem);
   }
 
   addToGrad(): void {

@@ -1,4 +1,5 @@
 /** Attention, with memory linear in the length of the sequence. */
+import { valuesAreThere } from '../tensor/recorder';
 import { isGradEnabled, isRecording, record, withGrad } from '../autograd/node';
 import { gradients } from '../autograd/backward';
 import { variable } from '../autograd/functional';
@@ -37,8 +38,8 @@ interface Settings {
   readonly causal: boolean;
   readonly p: number;
   readonly scale: number;
-  /** Of the dropout masks, so that the backward pass draws the same. */
-  readonly seed: number;
+  /** Of the dropout masks of blocks, so that the backward pass draws the same. */
+  readonly seed?: number;
 }
 
 // A hidden score: far below any real one, and finite, so that a row with nothing to see makes no NaN.
@@ -76,12 +77,13 @@ function weightsOf(q: Tensor, k: Tensor, s: Settings, from: number, to: number):
 }
 
 function dropped(weights: Tensor, s: Settings, block: number): Tensor {
-  return s.p === 0 ? weights : dropout(weights, s.p, { generator: new Generator(s.seed + block) });
+  return s.p === 0 ? weights : dropout(weights, s.p, { generator: new Generator((s.seed ?? 0) + block) });
 }
 
 /** All at once, by differentiable operations. */
 function whole(q: Tensor, k: Tensor, v: Tensor, s: Settings): Tensor {
-  return matmul(dropped(weightsOf(q, k, s, 0, q.shape[q.rank - 2]), s, 0), v);
+  const weights = weightsOf(q, k, s, 0, q.shape[q.rank - 2]);
+  return matmul(s.p === 0 ? weights : dropout(weights, s.p), v);
 }
 
 /** [from, to) along the second last axis. */
@@ -216,10 +218,12 @@ export function scaledDotProductAttention(
   checkNumber(op, 'scale', scale);
   const scores = [...lead, q.shape[q.rank - 2], k.shape[k.rank - 2]];
   const mask = checkMask(options.mask, scores);
-  const settings: Settings = { mask, causal, p, scale, seed: p === 0 ? 0 : defaultGenerator().fork() };
+  const settings: Settings = { mask, causal, p, scale };
   // A mask that learns is an input like the others: all at once, by ordinary operations.
-  if (sizeOf(scores) <= wholeScores || mask?.requiresGrad === true) return whole(q, k, v, settings);
-  return blockwise(q, k, v, settings);
+  // In a compiled step no seed can be drawn for blocks.
+  const isWhole = sizeOf(scores) <= wholeScores || mask?.requiresGrad === true || (p > 0 && !valuesAreThere());
+  if (isWhole) return whole(q, k, v, settings);
+  return blockwise(q, k, v, p === 0 ? settings : { ...settings, seed: defaultGenerator().fork() });
 }
 
 function blockwise(q: Tensor, k: Tensor, v: Tensor, s: Settings): Tensor {
@@ -248,7 +252,7 @@ export function attentionWeights(q: Tensor, k: Tensor, mask: AnyTensor | null): 
   return weightsOf(
     q,
     k,
-    { mask, causal: false, p: 0, scale: 1 / Math.sqrt(q.shape[q.rank - 1]), seed: 0 },
+    { mask, causal: false, p: 0, scale: 1 / Math.sqrt(q.shape[q.rank - 1]) },
     0,
     q.shape[q.rank - 2],
   );

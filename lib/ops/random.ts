@@ -1,10 +1,10 @@
 /** Random choices. The numbers come from a Philox counter: they depend on the seed, not on threads or the CPU. */
 import { permutation as shuffle } from '../tensor/shuffle';
-import { ShapeError, TraceError } from '../errors';
+import { ShapeError } from '../errors';
 import { rand, tensor } from '../tensor/creation';
 import type { DType } from '../tensor/dtype';
 import { defaultGenerator, type Generator } from '../tensor/generator';
-import { live, valuesAreThere } from '../tensor/recorder';
+import { live } from '../tensor/recorder';
 import { checkInteger, checkNumber, formatShape, sizeOf } from '../tensor/shape';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { add, div, mul } from './binary';
@@ -83,9 +83,6 @@ export function multinomial(weights: AnyTensor, count: number, options: Multinom
 /** The numbers 0 to n - 1 in random order, int32. PyTorch's randperm. */
 export function permutation(n: number, options: GeneratorOption = {}): Tensor<'int32'> {
   checkInteger('permutation', 'n', n, 0, 2 ** 31 - 1);
-  if (!valuesAreThere()) {
-    throw new TraceError('permutation: a compiled step would have one order for all its runs; give it as an argument');
-  }
   return tensor(shuffle(n, (options.generator ?? defaultGenerator()).fork()));
 }
 

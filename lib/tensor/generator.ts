@@ -1,4 +1,4 @@
-import { onAbandon } from './recorder';
+import { activeRecorder, onAbandon } from './recorder';
 import { checkInteger } from './shape';
 
 /**
@@ -24,6 +24,11 @@ export class Generator {
     return [this.seedLow, this.seedHigh, low, high];
   }
 
+  /** @internal Whether another generator is at the same place of its sequence. */
+  isAt(other: Generator): boolean {
+    return this.offset === other.offset;
+  }
+
   /** A generator that will give the numbers that this one gives next. */
   snapshot(): Generator {
     const copy = new Generator(0);
@@ -35,6 +40,9 @@ export class Generator {
 
   /** A fresh seed for another generator, in [0, 2^32): the sequence stays reproducible. */
   fork(): number {
+    activeRecorder()?.refuse(
+      'a seed was drawn in JavaScript, which would be one for all runs; draw it outside of the step',
+    );
     const [a, b, c] = this.take(4);
     // SplitMix32's finisher over the state, so that neighbouring forks are unrelated.
     let x = (a ^ Math.imul(b, 0x85ebca6b) ^ Math.imul(c + 1, 0x9e3779b9)) | 0;

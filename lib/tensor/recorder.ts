@@ -30,6 +30,8 @@ export interface Recorder {
   guard(holds: () => boolean): void;
   /** Throws unless `x` is known to have the same values in every run. */
   checkReadable(op: string, x: AnyTensor): void;
+  /** Throws: a step that does this cannot be compiled. */
+  refuse(problem: string): never;
   /** Throws where a leaf has a gradient from outside that would be added to. */
   addToGrad(leaf: AnyTensor): void;
 }

@@ -1,6 +1,7 @@
 /** Compiled steps: what they update, return, refuse, and leave alone. */
 import {
   assign,
+  checkpoint,
   compile,
   crossEntropy,
   manualSeed,
@@ -8,6 +9,7 @@ import {
   nn,
   noGrad,
   optim,
+  permutation,
   rand,
   randn,
   tensor,
@@ -384,7 +386,10 @@ describe('refusals', () => {
   const bad: [string, () => Promise<unknown>, RegExp][] = [
     [
       'an argument changed in place',
-      () => compile((x: Tensor) => { assign(x, x.add(1)); })(tensor([1])),
+      () =>
+        compile((x: Tensor) => {
+          assign(x, x.add(1));
+        })(tensor([1])),
       /argument .*in place/,
     ],
     [
@@ -405,6 +410,19 @@ describe('refusals', () => {
         return compile(() => y.add(1))();
       },
       /computed outside/,
+    ],
+    ['a seed drawn in JavaScript', () => compile(() => permutation(5))(), /seed was drawn/],
+    [
+      'a checkpoint that draws random numbers',
+      () => {
+        const w = rand([4], { requiresGrad: true });
+        return compile(() => {
+          checkpoint((x: Tensor) => nn.functional.dropout(x, 0.5), w)
+            .sum()
+            .backward();
+        })();
+      },
+      /checkpoint: .*random/,
     ],
     ['a promise', () => compile(async (x: Tensor) => Promise.resolve(x))(tensor([1])), /must not be async/],
     ['a result of another kind', () => compile(() => new Map())(), /plain objects/],
