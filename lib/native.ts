@@ -38,7 +38,7 @@ interface Addon {
   releaseProgram(program: number): void;
   launch(words: Float64Array): number;
   cancelRun(run: number): number;
-  onRunDone(callback: (run: number, status: number, message: string) => void): number;
+  onRunDone(callback: (run: number, status: number, message: string, seconds: number[]) => void): number;
   drain(): void;
   lastError(): string;
   stats(): Record<string, number>;

@@ -29,11 +29,15 @@ export function explain(program: Program): string {
     return 'arena' in place ? ` @${String(place.arena)}` : ' @caller';
   };
   const inputs = graph.inputs.map((value) => `${nameOf(value)}: ${value.dtype} ${formatShape(value.shape)}`);
-  const lines = graph.operations.map(({ name, inputs: operands, outputs, writes, live, line }) => {
+  const timeOf = (i: number): string => {
+    if (program.seconds === null || program.runs === 0) return '';
+    return `${((1e6 * program.seconds[i]) / program.runs).toFixed(1).padStart(9)} µs`;
+  };
+  const lines = graph.operations.map(({ name, inputs: operands, outputs, writes, live, line }, i) => {
     const made = outputs.map((value) => `${nameOf(value)} ${formatShape(value.shape)}${placeOf(value)}`).join(', ');
     const target = made === '' ? `update ${writes.map(nameOf).join(', ')}` : made;
     const where = line === '' ? '' : `  # ${line}`;
-    return `  ${target} = ${name}(${operands.map(nameOf).join(', ')})${live === null ? '' : ' live'}${where}`;
+    return `${timeOf(i)}  ${target} = ${name}(${operands.map(nameOf).join(', ')})${live === null ? '' : ' live'}${where}`;
   });
   return [
     `inputs ${inputs.join(', ')}`,

@@ -17,8 +17,8 @@ import { mapTensors, tensorsOf, type Structure } from './structure';
 import type { Trace } from './trace';
 import { Replay } from './trace';
 
-/** Numbers of a launch before the handles: program, run, repetitions. */
-const header = 3;
+/** Numbers of a launch before the handles: program, run, repetitions, whether operations are timed. */
+const header = 4;
 
 /** What a launch leaves to wait for. */
 export interface Launch {
@@ -43,12 +43,16 @@ export class Program {
   private readonly outputs: readonly AnyTensor[];
   /** The live numbers are those of the trace until the first run has taken them. */
   private isFresh = true;
+  /** What each operation has taken so far, where that is measured. */
+  readonly seconds: number[] | null;
+  runs = 0;
 
   constructor(
     private readonly name: string,
     private readonly trace: Trace,
     inputs: readonly AnyTensor[],
     result: Structure,
+    profile: boolean,
   ) {
     this.result = result;
     this.outputs = tensorsOf(result, name);
@@ -65,6 +69,7 @@ export class Program {
     this.live = live;
     this.handle = native.createProgram(words);
     if (this.handle === 0) throw nativeError(name);
+    this.seconds = profile ? this.graph.operations.map(() => 0) : null;
     this.liveNumbers = liveNumbers;
     this.words = new Float64Array(header + this.bindings.length + liveNumbers.length);
     this.words[0] = this.handle;
@@ -86,6 +91,7 @@ export class Program {
     const run = nextRun++;
     words[1] = run;
     words[2] = repeats ?? 0;
+    words[3] = this.seconds === null ? 0 : 1;
     this.bindings.forEach(({ role, value }, i) => {
       const tensor = role === Role.argument ? inputs[i] : value.tensor;
       words[header + i] = tensor?._handle ?? 0;
@@ -97,7 +103,7 @@ export class Program {
     this.isFresh = false;
     const made = this.takeOutputs(words, repeats);
     for (const { role, value } of this.bindings) if (role === Role.updated) changed(value.tensor as AnyTensor);
-    return { run, result: started(run, this.name, made, () => this.resultOf(made)) };
+    return { run, result: started(run, this.name, made, (seconds) => this.resultOf(made, seconds, repeats)) };
   }
 
   private wordsFor(repeats: number): Float64Array {
@@ -152,7 +158,9 @@ export class Program {
     });
   }
 
-  private resultOf(made: readonly Tensor[]): Structure {
+  private resultOf(made: readonly Tensor[], seconds: readonly number[], repeats = 1): Structure {
+    seconds.forEach((time, i) => ((this.seconds as number[])[i] += time));
+    this.runs += repeats;
     let next = 0;
     return mapTensors(this.result, () => made[next++], this.name);
   }

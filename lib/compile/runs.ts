@@ -6,7 +6,7 @@ import type { Structure } from './structure';
 interface Pending {
   readonly name: string;
   readonly outputs: readonly AnyTensor[];
-  readonly result: () => Structure;
+  readonly result: (seconds: readonly number[]) => Structure;
   readonly resolve: (result: Structure) => void;
   readonly reject: (error: unknown) => void;
   /** Why it was cancelled. */
@@ -17,13 +17,13 @@ const pending = new Map<number, Pending>();
 const cancelled = 9;
 let isListening = false;
 
-function ended(run: number, status: number, message: string): void {
+function ended(run: number, status: number, message: string, seconds: readonly number[]): void {
   const one = pending.get(run);
   if (one === undefined) return;
   pending.delete(run);
   if (status === 0) {
     for (const output of one.outputs) native.track(output._handle, output);
-    one.resolve(one.result());
+    one.resolve(one.result(seconds));
     return;
   }
   for (const output of one.outputs) output.dispose();
@@ -43,7 +43,7 @@ export function started(
   run: number,
   name: string,
   outputs: readonly AnyTensor[],
-  result: () => Structure,
+  result: (seconds: readonly number[]) => Structure,
 ): Promise<Structure> {
   return new Promise((resolve, reject) => {
     pending.set(run, { name, outputs, result, resolve, reject });

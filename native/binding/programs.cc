@@ -8,6 +8,21 @@
 
 namespace kindling {
 
+namespace {
+
+napi_value arrayOf(napi_env env, const std::vector<double>& numbers) {
+  napi_value array = nullptr;
+  napi_create_array_with_length(env, numbers.size(), &array);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    napi_value number = nullptr;
+    napi_create_double(env, numbers[i], &number);
+    napi_set_element(env, array, static_cast<uint32_t>(i), number);
+  }
+  return array;
+}
+
+}  // namespace
+
 Programs::~Programs() {
   executor_.reset();
   if (told_) napi_release_threadsafe_function(told_, napi_tsfn_abort);
@@ -44,13 +59,13 @@ bool Programs::submit(napi_env env, std::unique_ptr<Run> run) {
   return true;
 }
 
-void Programs::onDone(void* context, uint32_t run, Status status, const char* message) {
+void Programs::onDone(void* context, const Run& run, Status status, const char* message) {
   Programs& programs = *static_cast<Programs*>(context);
   bool first;
   {
     const std::lock_guard<std::mutex> lock(programs.endedMutex_);
     first = programs.ended_.empty();
-    programs.ended_.push_back({run, status, message});
+    programs.ended_.push_back({run.id, status, message, run.seconds});
   }
   // One call delivers all that ended until it comes.
   if (first) napi_call_threadsafe_function(programs.told_, nullptr, napi_tsfn_nonblocking);
@@ -71,12 +86,13 @@ void Programs::deliverAll(napi_env env, napi_value callback) {
   napi_value global = nullptr;
   napi_get_global(env, &global);
   for (const Ended& one : ended) {
-    napi_value arguments[3];
+    napi_value arguments[4];
     napi_create_uint32(env, one.run, &arguments[0]);
     napi_create_int32(env, static_cast<int32_t>(one.status), &arguments[1]);
     napi_create_string_utf8(env, one.message.c_str(), one.message.size(), &arguments[2]);
+    arguments[3] = arrayOf(env, one.seconds);
     napi_value result = nullptr;
-    if (napi_call_function(env, global, callback, 3, arguments, &result) != napi_ok) return;
+    if (napi_call_function(env, global, callback, 4, arguments, &result) != napi_ok) return;
   }
 }
 
@@ -118,9 +134,9 @@ bool doublesOf(napi_env env, napi_value array, double** words, size_t* count) {
   return true;
 }
 
-/// Where a launch's numbers are: program, run, repetitions, a handle for each binding, the live
-/// numbers of each repetition.
-constexpr size_t kLaunchHeader = 3;
+/// Where a launch's numbers are: program, run, repetitions, whether records are timed, a handle for
+/// each binding, the live numbers of each repetition.
+constexpr size_t kLaunchHeader = 4;
 constexpr int64_t kMostRepeats = 65536;
 
 /// Makes a tensor for a result.
@@ -199,6 +215,7 @@ napi_value launch(napi_env env, napi_callback_info info) {
       count != kLaunchHeader + bindings + lives) {
     return failed(env, environment, fail(Status::badArgument, "the numbers do not add up"));
   }
+  if (words[3] != 0) run->seconds.assign(run->program->stepCount(), 0.0);
   double* handles = words + kLaunchHeader;
   run->live.assign(handles + bindings, words + count);
   Status status = bind(environment, *run->program, handles, run.get());

@@ -29,7 +29,8 @@ class Programs {
   void release(uint32_t id) { programs_.erase(id); }
   std::shared_ptr<const Program> find(uint32_t id) const;
 
-  /// Has `callback(run, status, message)` called for every run that has ended.
+  /// Has `callback(run, status, message, seconds of each record?)` called for every run that has
+  /// ended.
   bool listen(napi_env env, napi_value callback);
   bool submit(napi_env env, std::unique_ptr<Run> run);
   bool cancel(uint32_t run) { return executor_ && executor_->cancel(run); }
@@ -45,9 +46,10 @@ class Programs {
     uint32_t run;
     Status status;
     std::string message;
+    std::vector<double> seconds;
   };
 
-  static void onDone(void* context, uint32_t run, Status status, const char* message);
+  static void onDone(void* context, const Run& run, Status status, const char* message);
   static void deliver(napi_env env, napi_value callback, void* context, void* data);
   void deliverAll(napi_env env, napi_value callback);
 

@@ -87,15 +87,14 @@ void Executor::work() {
     std::string message = "cancelled before it began";
     const Status status = isCancelled ? Status::cancelled : perform(*run, &message);
     markInUse(*run, false);
-    const uint32_t id = run->id;
-    run.reset();
+    run->storages.clear();
     lock.lock();
     running_ = false;
     const bool isStopping = stopping_;
     if (queue_.empty() && cancelled_.empty()) drained_.notify_all();
     if (isStopping) return;
     lock.unlock();
-    done_(context_, id, status, message.c_str());
+    done_(context_, *run, status, message.c_str());
     lock.lock();
   }
 }
@@ -113,7 +112,8 @@ Status Executor::repeat(Run& run, std::string* message) {
   const int64_t count = run.repeats > 0 ? run.repeats : 1;
   const double* live = run.live.data();
   for (int64_t done = 0; done < count; ++done, live += program.liveCount()) {
-    const Status status = program.run(backend_, arena_, run.data.data(), live);
+    const Status status = program.run(backend_, arena_, run.data.data(), live,
+                                      run.seconds.empty() ? nullptr : run.seconds.data());
     if (status != Status::ok) {
       *message = lastErrorMessage();
       *message += done == 0 ? "; nothing was updated"

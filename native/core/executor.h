@@ -23,15 +23,16 @@ struct Run {
   std::shared_ptr<const Program> program;
   std::vector<StorageRef> storages;  // one for each binding
   std::vector<void*> data;
-  std::vector<double> live;  // of all repetitions
-  int64_t repeats = 0;       // 0: once, without an axis in front of arguments and results
+  std::vector<double> live;     // of all repetitions
+  int64_t repeats = 0;          // 0: once, without an axis in front of arguments and results
+  std::vector<double> seconds;  // where records are timed: of each, to be told when it has ended
 };
 
 class Executor {
  public:
   /// Told of every run that has ended, on the executor's thread. `status` is Status::cancelled for
   /// one that was cancelled before it began.
-  using Done = void (*)(void* context, uint32_t id, Status status, const char* message);
+  using Done = void (*)(void* context, const Run& run, Status status, const char* message);
 
   Executor(const Backend& backend, Done done, void* context)
       : backend_(backend), done_(done), context_(context) {}

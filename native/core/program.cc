@@ -1,5 +1,6 @@
 #include "core/program.h"
 
+#include <chrono>
 #include <cinttypes>
 #include <new>
 
@@ -246,8 +247,8 @@ Status Program::runStep(const Backend& backend, const Step& step, const double* 
   return backend.kernels[static_cast<int>(step.op)](*call);
 }
 
-Status Program::run(const Backend& backend, void* arena, void* const* data,
-                    const double* live) const {
+Status Program::run(const Backend& backend, void* arena, void* const* data, const double* live,
+                    double* seconds) const {
   const std::unique_ptr<char*[]> at(new (std::nothrow) char*[values_.size() + 1]);
   if (!at) return fail(Status::outOfMemory, "no memory to run a program");
   for (size_t i = 0; i < values_.size(); ++i) {
@@ -256,9 +257,12 @@ Status Program::run(const Backend& backend, void* arena, void* const* data,
     at[i] = static_cast<char*>(base) + value.offset;
   }
   OpCall call;
-  for (const Step& step : steps_) {
-    const Status status = runStep(backend, step, live, at.get(), &call);
+  using Clock = std::chrono::steady_clock;
+  for (size_t i = 0; i < steps_.size(); ++i) {
+    const Clock::time_point start = seconds ? Clock::now() : Clock::time_point();
+    const Status status = runStep(backend, steps_[i], live, at.get(), &call);
     if (status != Status::ok) return status;
+    if (seconds) seconds[i] += std::chrono::duration<double>(Clock::now() - start).count();
   }
   return Status::ok;
 }

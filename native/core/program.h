@@ -41,7 +41,11 @@ class Program {
 
   /// Runs every record in order and stops at the first that fails. `arena` has arenaBytes(), `data`
   /// the first element of each binding, `live` the numbers that change from run to run.
-  Status run(const Backend& backend, void* arena, void* const* data, const double* live) const;
+  /// `seconds`, if not null, has a place for each record, to which its time is added.
+  Status run(const Backend& backend, void* arena, void* const* data, const double* live,
+             double* seconds = nullptr) const;
+
+  size_t stepCount() const { return steps_.size(); }
 
  private:
   struct Value {

@@ -12,7 +12,10 @@ export interface Introduction {
 export interface Round {
   readonly samples: number;
   readonly seconds: number;
-  readonly loss: number;
+  /** Of the first steps of the round, at most ten. */
+  readonly losses: readonly number[];
+  /** The most memory that the process has had so far. */
+  readonly peakBytes: number;
 }
 
 /** Serves rounds from this process until its input ends. */

@@ -69,10 +69,10 @@ struct Ended {
   std::mutex mutex;
   std::vector<uint32_t> runs;
   std::vector<Status> statuses;
-  static void tell(void* context, uint32_t run, Status status, const char*) {
+  static void tell(void* context, const Run& run, Status status, const char*) {
     Ended& ended = *static_cast<Ended*>(context);
     const std::lock_guard<std::mutex> lock(ended.mutex);
-    ended.runs.push_back(run);
+    ended.runs.push_back(run.id);
     ended.statuses.push_back(status);
   }
 };

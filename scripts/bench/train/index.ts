@@ -1,0 +1,160 @@
+/**
+ * Training throughput side by side: `npm run bench:train -- [--models mlp,gpt] [--rounds N] [--seconds S] [--threads N]
+ * [--eager] [--json]`. Rounds take turns between the contestants, because a machine's speed drifts; medians and ratios
+ * are reported. A peer that is not installed is left out and named.
+ */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { createInterface, type Interface } from 'node:readline';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { physicalCores } from '../cores';
+import type { Introduction, Round } from '../protocol';
+import { subjects } from './models';
+
+const root = path.resolve(__dirname, '../../../..');
+
+/** A child process that serves rounds. */
+class Contestant {
+  readonly rates: number[] = [];
+  losses: readonly number[] = [];
+  peakBytes = 0;
+
+  private constructor(
+    readonly introduction: Introduction,
+    private readonly child: ChildProcess,
+    private readonly lines: AsyncIterator<string>,
+  ) {}
+
+  static async start(command: string, args: readonly string[]): Promise<Contestant> {
+    const env: NodeJS.ProcessEnv = { ...process.env };
+    // These make old OpenBLAS builds choose slower kernels than they would.
+    delete env.OPENBLAS_CORETYPE;
+    delete env.OPENBLAS_L2_SIZE;
+    // Keeping freed memory in the process spares PyTorch the page faults of every step.
+    const tuned = { MALLOC_TRIM_THRESHOLD_: '1000000000', MALLOC_MMAP_THRESHOLD_: '1000000000' };
+    const child = spawn(command, args, { env: { ...env, ...tuned }, stdio: ['pipe', 'pipe', 'inherit'] });
+    const input: Interface = createInterface({ input: child.stdout });
+    const lines = input[Symbol.asyncIterator]();
+    const { value } = (await lines.next()) as { value: string | undefined };
+    if (value === undefined) throw new Error(`${command} ${args.join(' ')} ended at once`);
+    return new Contestant(JSON.parse(value) as Introduction, child, lines);
+  }
+
+  async run(steps: number): Promise<Round> {
+    this.child.stdin?.write(`run ${steps}\n`);
+    const { value } = (await this.lines.next()) as { value: string | undefined };
+    if (value === undefined) throw new Error(`${this.introduction.name} ended in the middle`);
+    return JSON.parse(value) as Round;
+  }
+
+  stop(): void {
+    this.child.stdin?.end();
+  }
+}
+
+function findPython(): string | null {
+  const candidates = [process.env.KINDLING_BENCH_PYTHON, 'python3', '/usr/bin/python3'];
+  return candidates.find((python) => python && spawnSync(python, ['-c', 'import torch, numpy']).status === 0) ?? null;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+interface Settings {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly threads: string;
+  readonly eager: boolean;
+}
+
+/** How many steps take about so long. */
+async function stepsFor(contestant: Contestant, seconds: number): Promise<number> {
+  const first = await contestant.run(10);
+  contestant.losses = first.losses;
+  const { seconds: took } = await contestant.run(5);
+  return Math.max(3, Math.min(5000, Math.round((5 * seconds) / took)));
+}
+
+async function measure(model: string, python: string | null, settings: Settings): Promise<Row[]> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'kindling-bench-'));
+  const peer = path.join(root, 'scripts/bench/train/peer.py');
+  if (python !== null) spawnSync(python, [peer, 'prepare', model, folder], { stdio: 'inherit' });
+  const own = (mode: string): Promise<Contestant> =>
+    Contestant.start(process.execPath, [path.join(__dirname, 'kindling.js'), model, folder, settings.threads, mode]);
+  const contestants = [await own('compiled')];
+  if (settings.eager) contestants.push(await own('eager'));
+  if (python !== null)
+    contestants.push(await Contestant.start(python, [peer, 'serve', model, folder, settings.threads]));
+  const steps: number[] = [];
+  for (const contestant of contestants) steps.push(await stepsFor(contestant, settings.seconds));
+  for (let round = 0; round < settings.rounds; round++) {
+    for (const [i, contestant] of contestants.entries()) {
+      const { samples, seconds, peakBytes } = await contestant.run(steps[i]);
+      contestant.rates.push(samples / seconds);
+      contestant.peakBytes = peakBytes;
+    }
+  }
+  for (const contestant of contestants) contestant.stop();
+  rmSync(folder, { recursive: true });
+  return contestants.map((contestant) => rowOf(model, contestant, contestants[0]));
+}
+
+interface Row {
+  readonly model: string;
+  readonly name: string;
+  readonly version: string;
+  readonly threads: number;
+  readonly samplesPerSecond: number;
+  readonly lowest: number;
+  readonly highest: number;
+  /** Kindling's rate to this one's: the median over the rounds. */
+  readonly ratio: number;
+  /** The largest relative difference of the first ten losses from Kindling's. */
+  readonly lossDifference: number;
+  readonly peakMebibytes: number;
+}
+
+function rowOf(model: string, { introduction, rates, losses, peakBytes }: Contestant, own: Contestant): Row {
+  const rounded = (x: number): number => Number(x.toPrecision(4));
+  return {
+    model,
+    ...introduction,
+    samplesPerSecond: rounded(median(rates)),
+    lowest: rounded(Math.min(...rates)),
+    highest: rounded(Math.max(...rates)),
+    ratio: Number(median(own.rates.map((rate, i) => rate / rates[i])).toFixed(2)),
+    lossDifference: Math.max(...losses.map((loss, i) => Math.abs(loss - own.losses[i]) / Math.abs(loss))),
+    peakMebibytes: Math.round(peakBytes / 1024 ** 2),
+  };
+}
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      models: { type: 'string', default: Object.keys(subjects).join(',') },
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '1.5' },
+      threads: { type: 'string', default: String(physicalCores()) },
+      eager: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+    },
+  });
+  const python = findPython();
+  if (python === null) console.error('PyTorch is not installed (set KINDLING_BENCH_PYTHON); measured without it');
+  const { threads, eager } = values;
+  const settings = { rounds: Number(values.rounds), seconds: Number(values.seconds), threads, eager };
+  const rows: Row[] = [];
+  for (const model of values.models.split(',')) {
+    if (!(model in subjects)) throw new Error(`unknown model ${model}; known are ${Object.keys(subjects).join(', ')}`);
+    rows.push(...(await measure(model, python, settings)));
+  }
+  if (values.json) console.log(JSON.stringify(rows));
+  else console.table(rows);
+}
+
+void main();
