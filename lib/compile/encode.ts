@@ -37,6 +37,11 @@ export function attributesOf(name: OpName, ints: readonly number[], floats: read
   return [...filled(ints, opTable[name].ints), ...filled(floats, opTable[name].floats)];
 }
 
+/** Of an operation that takes or gives less than the table says, the last stands in the places that are left. */
+function filled(values: readonly Value[], count: number): readonly Value[] {
+  return Array.from({ length: count }, (_, i) => values[Math.min(i, values.length - 1)]);
+}
+
 /** @param sections how many operations each live section recorded */
 export function encode(
   graph: Graph,
@@ -67,7 +72,9 @@ export function encode(
     if (slot !== null) live[slot.section][slot.index] = liveNumbers.length;
     steps.push(Op[name], slot === null ? -1 : liveNumbers.length);
     if (slot !== null) liveNumbers.push(...attributes);
-    steps.push(...inputs.map(numberOf), ...outputs.map(numberOf), ...attributes);
+    const { inputs: operandCount, outputs: resultCount } = opTable[name];
+    const places = [...filled(inputs, operandCount), ...filled(outputs, resultCount)];
+    steps.push(...places.map(numberOf), ...attributes);
   }
   const bound = bindings.flatMap(({ role, value }) => [role, ...describe(value.dtype, value.shape, value.strides)]);
   const header = [bindings.length, numbers.size, graph.operations.length, plan.arenaBytes, liveNumbers.length];

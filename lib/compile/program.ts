@@ -11,6 +11,7 @@ import type { Graph, Value } from './ir';
 import { commitLast } from './passes/commit';
 import { removeDeadCode } from './passes/deadCode';
 import { separateOutputs } from './passes/outputs';
+import { fuseElementwise } from './passes/fuse';
 import { planMemory, type Plan } from './passes/plan';
 import { started } from './runs';
 import { mapTensors, tensorsOf, type Structure } from './structure';
@@ -28,7 +29,7 @@ export interface Launch {
 
 /** The passes, in their order. */
 function optimize(graph: Graph): Graph {
-  return commitLast(removeDeadCode(separateOutputs(graph)));
+  return removeDeadCode(fuseElementwise(commitLast(removeDeadCode(separateOutputs(graph)))));
 }
 
 export class Program {

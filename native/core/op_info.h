@@ -21,6 +21,7 @@ enum class OpKind : int32_t {
   binarySame,
   compare,
   where,
+  fused,
   reduce,
   argReduce,
   matmul,

@@ -50,6 +50,29 @@ Status checkBroadcast(const OpCall& call, int first, int inputs, DType dtype) {
   return Status::ok;
 }
 
+/// The code is checked by the kernel.
+Status checkFused(const OpCall& call) {
+  const OpInfo& info = opInfo(call.op);
+  if (!isVector(call.inputs[0], DType::int32, call.inputs[0].size) || !call.inputs[0].contiguous) {
+    return broken(call, "the code must be an int32 vector");
+  }
+  for (int i = 1; i < info.inputs; ++i) {
+    const DType dtype = call.inputs[i].dtype;
+    if (dtype != DType::float32 && dtype != DType::boolean) {
+      return broken(call, "operands must be float32 or bool");
+    }
+    if (!broadcastsTo(call.inputs[i], call.outputs[0])) {
+      return broken(call, "an input does not broadcast to the output's shape");
+    }
+  }
+  for (int i = 0; i < info.outputs; ++i) {
+    if (call.outputs[i].dtype != DType::float32 || !sameShape(call.outputs[i], call.outputs[0])) {
+      return broken(call, "results must be float32 of one shape");
+    }
+  }
+  return Status::ok;
+}
+
 Status checkIndexed(const OpCall& call, const TensorView& table, const TensorView& rows) {
   const TensorView& index = call.inputs[1];
   if (table.rank < 1 || rows.rank != table.rank) return broken(call, "ranks differ");
@@ -295,6 +318,8 @@ Status checkShapes(const OpCall& call) {
       return checkBroadcast(call, 1, 2, in[0].dtype);
     case OpKind::where:
       return checkBroadcast(call, 1, 3, out.dtype);
+    case OpKind::fused:
+      return checkFused(call);
     case OpKind::indexSelect:
       return checkIndexed(call, in[0], out);
     case OpKind::indexAdd:

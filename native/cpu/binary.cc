@@ -301,15 +301,23 @@ Status where(const OpCall& call) {
 
 void registerBinary(Kernel* kernels) {
   const auto set = [&](Op op, Kernel kernel) { kernels[static_cast<int>(op)] = kernel; };
-  set(Op::add, numberKernel<Add>);
-  set(Op::sub, numberKernel<Sub>);
-  set(Op::mul, numberKernel<Mul>);
-  set(Op::div, floatKernel<Div>);
+  const auto number = [&](Op op, auto functor) {
+    set(op, numberKernel<decltype(functor)>);
+    setFloatLoop(op, {2, binaryLoop<decltype(functor), float>});
+  };
+  const auto real = [&](Op op, auto functor) {
+    set(op, floatKernel<decltype(functor)>);
+    setFloatLoop(op, {2, binaryLoop<decltype(functor), float>});
+  };
+  number(Op::add, Add{});
+  number(Op::sub, Sub{});
+  number(Op::mul, Mul{});
+  real(Op::div, Div{});
   set(Op::pow, power);
-  set(Op::maximum, numberKernel<Maximum>);
-  set(Op::minimum, numberKernel<Minimum>);
-  set(Op::reluBackward, floatKernel<ReluBackward>);
-  set(Op::atan2, floatKernel<Atan2>);
+  number(Op::maximum, Maximum{});
+  number(Op::minimum, Minimum{});
+  real(Op::reluBackward, ReluBackward{});
+  real(Op::atan2, Atan2{});
   set(Op::remainder, divisionKernel<Remainder>);
   set(Op::floorDivide, divisionKernel<FloorDivide>);
   set(Op::logicalXor, boolKernel<Xor>);
@@ -322,6 +330,7 @@ void registerBinary(Kernel* kernels) {
   set(Op::greater, exchangedCompareKernel<Less>);
   set(Op::greaterEqual, exchangedCompareKernel<LessEqual>);
   set(Op::where, where);
+  setFloatLoop(Op::where, {3, whereLoop<Word>});
 }
 
 }  // namespace KINDLING_ISA

@@ -1,4 +1,5 @@
 #include "cpu/elementwise_loop.h"
+#include "cpu/fused_loop.h"
 #include "cpu/kernel_table.h"
 #include "cpu/strided_loop.h"
 #include "cpu/tile_copy.h"
@@ -20,7 +21,8 @@ KINDLING_INLINE const void* advance(const void* p, int64_t bytes) {
 }
 
 /// Everything contiguous or a single element.
-void runFlat(const OpCall& call, int inputs, RunLoop loop, uint32_t repeated, int64_t grain) {
+template <class Loop>
+void runFlat(const OpCall& call, int inputs, const Loop& loop, uint32_t repeated, int64_t grain) {
   const int64_t n = call.outputs[0].size;
   const auto range = [&](int64_t begin, int64_t end) {
     const void* in[kMaxElementwiseInputs];
@@ -39,9 +41,10 @@ void runFlat(const OpCall& call, int inputs, RunLoop loop, uint32_t repeated, in
 }
 
 /// One parallel range of the tiles of a strided loop, with the scratch memory it gathers into.
+template <class Loop>
 class StridedRange {
  public:
-  StridedRange(const OpCall& call, const LoopPlan& plan, RunLoop loop, bool wholeRows)
+  StridedRange(const OpCall& call, const LoopPlan& plan, const Loop& loop, bool wholeRows)
       : call_(call), plan_(plan), loop_(loop), wholeRows_(wholeRows) {}
 
   void operator()(const Tile& tile) {
@@ -124,7 +127,7 @@ class StridedRange {
 
   const OpCall& call_;
   const LoopPlan& plan_;
-  const RunLoop loop_;
+  const Loop& loop_;
   const bool wholeRows_;
   uint32_t repeated_ = 0;
   const void* in_[kMaxElementwiseInputs];
@@ -134,7 +137,8 @@ class StridedRange {
   alignas(64) uint8_t scratch_[kMaxElementwiseInputs][kScratchElements * kMaxElementBytes];
 };
 
-void runStrided(const OpCall& call, int inputs, RunLoop loop, int64_t grain) {
+template <class Loop>
+void runStrided(const OpCall& call, int inputs, const Loop& loop, int64_t grain) {
   const TensorView* views[kMaxOperands] = {&call.outputs[0]};
   for (int k = 0; k < inputs; ++k) views[k + 1] = &call.inputs[k];
   LoopPlan plan;
@@ -149,14 +153,13 @@ void runStrided(const OpCall& call, int inputs, RunLoop loop, int64_t grain) {
   const int64_t tileColumns = columns < widest ? columns : widest;
   const TileGrid grid = makeGrid(plan, elements / tileColumns, tileColumns);
   parallelTiles(grid, grain, [&](int64_t begin, int64_t end) {
-    StridedRange range(call, plan, loop, wholeRows);
+    StridedRange<Loop> range(call, plan, loop, wholeRows);
     walkTiles(grid, begin, end, [&](const Tile& tile) { range(tile); });
   });
 }
 
-}  // namespace
-
-Status runElementwise(const OpCall& call, int inputs, RunLoop loop, int64_t grain) {
+template <class Loop>
+Status runLoop(const OpCall& call, int inputs, const Loop& loop, int64_t grain) {
   const TensorView& out = call.outputs[0];
   if (out.size == 0) return Status::ok;
   uint32_t repeated = 0;
@@ -173,9 +176,26 @@ Status runElementwise(const OpCall& call, int inputs, RunLoop loop, int64_t grai
   return Status::ok;
 }
 
+FloatLoop floatLoops[kOpCount];
+
+}  // namespace
+
+Status runElementwise(const OpCall& call, int inputs, RunLoop loop, int64_t grain) {
+  return runLoop(call, inputs, loop, grain);
+}
+
+Status runFused(const OpCall& call, int inputs, const FusedLoop& loop, int64_t grain) {
+  return runLoop(call, inputs, loop, grain);
+}
+
+void setFloatLoop(Op op, FloatLoop loop) { floatLoops[static_cast<int>(op)] = loop; }
+
+FloatLoop floatLoop(int32_t op) { return op >= 0 && op < kOpCount ? floatLoops[op] : FloatLoop(); }
+
 void registerElementwise(Kernel* kernels) {
   registerUnary(kernels);
   registerBinary(kernels);
+  registerFused(kernels);
 }
 
 }  // namespace KINDLING_ISA

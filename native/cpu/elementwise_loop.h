@@ -10,13 +10,26 @@ namespace KINDLING_ISA {
 /// Computes n > 0 elements. Bit k of `repeated`: input k is a single element, used n times.
 using RunLoop = void (*)(void* out, const void* const* inputs, uint32_t repeated, int64_t n);
 
-constexpr int kMaxElementwiseInputs = 3;
+constexpr int kMaxElementwiseInputs = 8;
 
 /// Work below 2 * grain elements stays on the calling thread.
 Status runElementwise(const OpCall& call, int inputs, RunLoop loop, int64_t grain);
 
+/// The loop of an op over float32 (the first input of `where` is bool); for fused chains.
+struct FloatLoop {
+  int inputs = 0;
+  RunLoop run = nullptr;
+};
+void setFloatLoop(Op op, FloatLoop loop);
+FloatLoop floatLoop(int32_t op);
+
+/// Several elementwise ops in one pass over memory; see native/cpu/fused.cc.
+class FusedLoop;
+Status runFused(const OpCall& call, int inputs, const FusedLoop& loop, int64_t grain);
+
 void registerUnary(Kernel* kernels);
 void registerBinary(Kernel* kernels);
+void registerFused(Kernel* kernels);
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling

@@ -11,7 +11,7 @@
 namespace kindling {
 namespace KINDLING_ISA {
 
-constexpr int kMaxOperands = 4;
+constexpr int kMaxOperands = 9;
 
 struct LoopPlan {
   int operands;
