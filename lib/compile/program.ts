@@ -168,6 +168,8 @@ export class Program {
 
   dispose(): void {
     native.releaseProgram(this.handle);
+    // The code of chains is the program's own.
+    for (const { name, inputs } of this.graph.operations) if (name === 'fused') inputs[0].tensor?.dispose();
     this.trace.release();
   }
 }

@@ -4,6 +4,8 @@ import { withRecorder } from '../../tensor/recorder';
 import { sameShape } from '../../tensor/shape';
 import { Op, type OpName } from '../../ops/table';
 import { newValue, type Graph, type Operation, type Value } from '../ir';
+import { Units, type Unit } from './chains';
+import { most, rematerialize } from './rematerialize';
 
 /** Operations over float32 that native code can chain: those with a loop in native/cpu/elementwise_loop.h. */
 const chainable = new Set<OpName>([
@@ -13,73 +15,70 @@ const chainable = new Set<OpName>([
   ...['where'],
 ] as OpName[]);
 
-/** The limits of native/cpu/fused_loop.h. */
-const most = { operands: 8, constants: 16, instructions: 32, results: 4, slots: 12 };
-/** Below this there is nothing to gain: a chain of few elements costs what its calls cost either way. */
-const leastMembers = 2;
+/** Chains of elementwise operations become one pass over memory each, with the same arithmetic in the same order. */
+export function fuseElementwise(graph: Graph): Graph {
+  const constants = constantsOf(graph);
+  const units = new Units(graph, unitsOf(graph, constants), constants);
+  rematerialize(units);
+  const operations = units.all.flatMap((unit): Operation[] => {
+    const { operands } = units.interfaceOf(unit);
+    if (unit.operations.length < 2 || operands.length === 0) return unit.operations;
+    return [chainOf(units, unit)];
+  });
+  return { ...graph, operations };
+}
+
+/** Tensors of one element with a number that is known. */
+function constantsOf({ operations }: Graph): Map<Value, number> {
+  const constants = new Map<Value, number>();
+  for (const { name, outputs, floats, live } of operations) {
+    const isNumber = name === 'full' && live === null && outputs[0].dtype === 'float32';
+    if (isNumber && outputs[0].shape.every((extent) => extent === 1)) constants.set(outputs[0], floats[0]);
+  }
+  return constants;
+}
 
 /** Some operations that become one, at the place of the last of them. */
 interface Group {
   readonly members: number[];
-  readonly shape: readonly number[];
 }
 
-/** Chains of elementwise operations become one pass over memory each, with the same arithmetic in the same order. */
-export function fuseElementwise(graph: Graph): Graph {
-  const fuser = new Fuser(graph);
-  return fuser.run();
+function unitsOf(graph: Graph, constants: ReadonlyMap<Value, number>): Unit[] {
+  const groups = new Grouping(graph, constants).groups();
+  return graph.operations.flatMap((operation, at): Unit[] => {
+    const group = groups.get(at);
+    if (group === undefined) return [{ operations: [operation], isChain: false, at }];
+    if (at !== group.members[group.members.length - 1]) return [];
+    return [{ operations: group.members.map((member) => graph.operations[member]), isChain: true, at }];
+  });
 }
 
-class Fuser {
-  /** Of each value the operations that read it. */
+/** Finds out which operations become one. */
+class Grouping {
   private readonly readers = new Map<Value, number[]>();
   private readonly makers = new Map<Value, number>();
   private readonly groupOf = new Map<number, Group>();
-  private readonly constants = new Map<Value, number>();
-  private readonly needed: ReadonlySet<Value>;
-  /** Where memory is first written in place: what reads it before stays before. */
-  private readonly firstWrite = new Map<object, number>();
+  private readonly units: Units;
 
-  constructor(private readonly graph: Graph) {
-    const { operations } = graph;
-    operations.forEach(({ name, inputs, outputs, floats, live }, i) => {
+  constructor(
+    private readonly graph: Graph,
+    constants: ReadonlyMap<Value, number>,
+  ) {
+    this.units = new Units(graph, [], constants);
+    graph.operations.forEach(({ inputs, outputs }, i) => {
       for (const { root } of inputs) this.readers.set(root, [...(this.readers.get(root) ?? []), i]);
       for (const value of outputs) this.makers.set(value, i);
-      const isNumber = name === 'full' && live === null && outputs[0].dtype === 'float32' && sizeIsOne(outputs[0]);
-      if (isNumber) this.constants.set(outputs[0], floats[0]);
     });
-    this.needed = new Set(graph.outputs.map(({ root }) => root));
-    operations.forEach(({ writes }, i) => {
-      for (const { memory } of writes) if (!this.firstWrite.has(memory)) this.firstWrite.set(memory, i);
-    });
+    this.needed = new Set(graph.outputs);
   }
 
-  run(): Graph {
+  private readonly needed: ReadonlySet<Value>;
+
+  groups(): ReadonlyMap<number, Group> {
     this.graph.operations.forEach((operation, i) => {
-      if (this.canChain(operation) && this.canMove(operation, i)) this.place(operation, i);
+      if (canChain(operation) && this.units.canRunAt(operation, i)) this.place(operation, i);
     });
-    const operations = this.graph.operations.flatMap((operation, i): Operation[] => {
-      const group = this.groupOf.get(i);
-      if (group === undefined || !this.isWorthwhile(group)) return [operation];
-      return i === group.members[group.members.length - 1] ? [this.chain(group)] : [];
-    });
-    return { ...this.graph, operations };
-  }
-
-  private isWorthwhile({ members }: Group): boolean {
-    return members.length >= leastMembers && this.interfaceOf(members).operands.length > 0;
-  }
-
-  private canChain({ name, inputs, outputs, live }: Operation): boolean {
-    if (!chainable.has(name) || live !== null) return false;
-    const [result] = outputs;
-    if (result.dtype !== 'float32' || outputs.length !== 1) return false;
-    return inputs.every(({ dtype }, i) => dtype === (name === 'where' && i === 0 ? 'bool' : 'float32'));
-  }
-
-  /** Whether an operation can be moved down to place `at` without seeing memory change under it. */
-  private canMove({ inputs }: Operation, at: number): boolean {
-    return inputs.every(({ memory }) => (this.firstWrite.get(memory) ?? Infinity) > at);
+    return this.groupOf;
   }
 
   /** Puts an operation in the group of one of its operands, or in one of its own. */
@@ -92,75 +91,65 @@ class Fuser {
       this.groupOf.set(i, group);
       return;
     }
-    this.groupOf.set(i, { members: [i], shape: operation.outputs[0].shape });
+    this.groupOf.set(i, { members: [i] });
   }
 
-  private canJoin(group: Group, { inputs, outputs }: Operation, i: number): boolean {
-    if (!sameShape(group.shape, outputs[0].shape)) return false;
+  private canJoin({ members }: Group, { inputs, outputs }: Operation, i: number): boolean {
+    const operations = members.map((member) => this.graph.operations[member]);
+    if (!sameShape(operations[0].outputs[0].shape, outputs[0].shape)) return false;
+    const made = new Set(operations.map((member) => member.outputs[0]));
     // A view of a member's result has other elements at a place: they may not be there yet.
-    const isView = (value: Value): boolean =>
-      value !== value.root && group.members.some((member) => this.graph.operations[member].outputs[0] === value.root);
-    if (inputs.some(isView)) return false;
-    const members = [...group.members, i];
-    if (members.length > most.instructions) return false;
-    // The members move down to here: nobody else may have read them on the way.
-    const isMember = new Set(members);
-    const isReadBefore = group.members.some((member) =>
-      this.readersOf(this.graph.operations[member].outputs[0]).some((reader) => reader < i && !isMember.has(reader)),
+    if (inputs.some((value) => value !== value.root && made.has(value.root))) return false;
+    const isMember = new Set([...members, i]);
+    // The members move down to here: nobody else may have read them on the way, nor what they read have changed.
+    const isReadBefore = [...made].some((value) =>
+      this.readersOf(value).some((reader) => reader < i && !isMember.has(reader)),
     );
-    if (isReadBefore || !group.members.every((member) => this.canMove(this.graph.operations[member], i))) return false;
-    const { operands, results, numbers } = this.interfaceOf(members);
-    return operands.length <= most.operands && results.length <= most.results && numbers.size <= most.constants;
+    if (isReadBefore || !operations.every((member) => this.units.canRunAt(member, i))) return false;
+    return this.fits([...operations, this.graph.operations[i]], isMember);
+  }
+
+  private fits(operations: Operation[], isMember: ReadonlySet<number>): boolean {
+    const { operands, numbers } = this.units.interfaceOf({ operations, isChain: true, at: 0 });
+    const results = operations
+      .map(({ outputs }) => outputs[0])
+      .filter((value) => this.needed.has(value) || this.readersOf(value).some((reader) => !isMember.has(reader)));
+    return (
+      operations.length <= most.instructions &&
+      operands.length <= most.operands &&
+      numbers.length <= most.constants &&
+      results.length <= most.results
+    );
   }
 
   private readersOf(value: Value): readonly number[] {
-    return this.readers.get(value.root) ?? [];
-  }
-
-  /** What goes into a group, and what comes out. */
-  private interfaceOf(members: readonly number[]): { operands: Value[]; results: Value[]; numbers: Set<Value> } {
-    const isMember = new Set(members);
-    const made = new Set(members.map((member) => this.graph.operations[member].outputs[0]));
-    const operands = new Set<Value>();
-    const numbers = new Set<Value>();
-    for (const member of members) {
-      const { name, inputs } = this.graph.operations[member];
-      inputs.forEach((value, k) => {
-        if (made.has(value)) return;
-        if (this.constants.has(value) && !(name === 'where' && k === 0)) numbers.add(value);
-        else operands.add(value);
-      });
-    }
-    const results = [...made].filter(
-      (value) => this.needed.has(value) || this.readersOf(value).some((reader) => !isMember.has(reader)),
-    );
-    return { operands: [...operands], results, numbers };
-  }
-
-  private chain(group: Group): Operation {
-    const { operands, results, numbers } = this.interfaceOf(group.members);
-    const code = new CodeWriter(operands, results, [...numbers], this.constants).write(
-      group.members.map((member) => this.graph.operations[member]),
-    );
-    const words = withRecorder(null, () => keep(tensor(Int32Array.from(code))));
-    const codeValue = newValue('captured', 'int32', words.shape, undefined, true, words);
-    const { line } = this.graph.operations[group.members[group.members.length - 1]];
-    const names = group.members.map((member) => this.graph.operations[member].name).join(' ');
-    return {
-      name: 'fused',
-      inputs: [codeValue, ...operands],
-      outputs: results,
-      ints: [],
-      floats: [],
-      writes: [],
-      live: null,
-      line: `${names}${line === '' ? '' : `, ${line}`}`,
-    };
+    return this.readers.get(value) ?? [];
   }
 }
 
-function sizeIsOne({ shape }: Value): boolean {
-  return shape.every((extent) => extent === 1);
+function canChain({ name, inputs, outputs, live }: Operation): boolean {
+  if (!chainable.has(name) || live !== null) return false;
+  if (outputs.length !== 1 || outputs[0].dtype !== 'float32') return false;
+  return inputs.every(({ dtype }, i) => dtype === (name === 'where' && i === 0 ? 'bool' : 'float32'));
+}
+
+function chainOf(units: Units, unit: Unit): Operation {
+  const { operands, results, numbers } = units.interfaceOf(unit);
+  const code = new CodeWriter(operands, results, numbers, units.constants).write(unit.operations);
+  const words = withRecorder(null, () => keep(tensor(Int32Array.from(code))));
+  const codeValue = newValue('captured', 'int32', words.shape, undefined, true, words);
+  const { line } = unit.operations[unit.operations.length - 1];
+  const names = unit.operations.map(({ name }) => name).join(' ');
+  return {
+    name: 'fused',
+    inputs: [codeValue, ...operands],
+    outputs: results,
+    ints: [],
+    floats: [],
+    writes: [],
+    live: null,
+    line: `${names}${line === '' ? '' : `, ${line}`}`,
+  };
 }
 
 /** `Place` of native/cpu/fused_loop.h. */
