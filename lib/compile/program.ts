@@ -11,6 +11,7 @@ import type { Graph, Value } from './ir';
 import { commitLast } from './passes/commit';
 import { removeDeadCode } from './passes/deadCode';
 import { separateOutputs } from './passes/outputs';
+import { foldConstants } from './passes/fold';
 import { fuseElementwise } from './passes/fuse';
 import { planMemory, type Plan } from './passes/plan';
 import { started } from './runs';
@@ -29,7 +30,7 @@ export interface Launch {
 
 /** The passes, in their order. */
 function optimize(graph: Graph): Graph {
-  return removeDeadCode(fuseElementwise(commitLast(removeDeadCode(separateOutputs(graph)))));
+  return removeDeadCode(fuseElementwise(foldConstants(commitLast(removeDeadCode(separateOutputs(graph))))));
 }
 
 export class Program {
@@ -42,6 +43,8 @@ export class Program {
   private readonly liveNumbers: readonly number[];
   private readonly result: Structure;
   private readonly outputs: readonly AnyTensor[];
+  /** Constants that the passes have made. */
+  private readonly own = new Set<AnyTensor>();
   /** The live numbers are those of the trace until the first run has taken them. */
   private isFresh = true;
   /** What each operation has taken so far, where that is measured. */
@@ -63,6 +66,12 @@ export class Program {
       outputs: this.outputs.map((tensor) => trace.valueOf(tensor)),
     };
     this.graph = optimize(traced);
+    const traceKnows = new Set(
+      trace.operations.flatMap((operation) => operation.inputs.map(({ root }) => root.tensor)),
+    );
+    for (const { root } of this.graph.operations.flatMap((operation) => operation.inputs)) {
+      if (root.tensor !== null && !traceKnows.has(root.tensor)) this.own.add(root.tensor);
+    }
     this.bindings = bindingsOf(this.graph);
     const places = new Map(this.bindings.map(({ value }, i) => [value, i]));
     this.plan = planMemory(this.graph, places);
@@ -168,8 +177,7 @@ export class Program {
 
   dispose(): void {
     native.releaseProgram(this.handle);
-    // The code of chains is the program's own.
-    for (const { name, inputs } of this.graph.operations) if (name === 'fused') inputs[0].tensor?.dispose();
+    for (const tensor of this.own) tensor.dispose();
     this.trace.release();
   }
 }

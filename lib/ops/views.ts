@@ -61,6 +61,11 @@ function makeView<D extends DType>(
   return finish(op, tensor, native.view(owner(tensor)));
 }
 
+/** @internal Any view of a tensor's memory; see {@link makeView}. */
+export function stridedView(base: AnyTensor, shape: Shape, strides: Shape, offset: number): AnyTensor {
+  return makeView('view', base, shape, strides, offset);
+}
+
 tensorHooks.detach = (x) => {
   x._check('detach');
   return makeView('detach', x, x.shape, x._strides);
