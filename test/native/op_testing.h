@@ -290,7 +290,8 @@ inline Status run(const IsaLevel& level, Op op, const std::vector<TestTensor>& i
   for (size_t i = 0; i < outputs.size(); ++i) call.outputs[i] = outputs[i].view();
   for (size_t i = 0; i < ints.size(); ++i) call.ints[i] = ints[i];
   for (size_t i = 0; i < floats.size(); ++i) call.floats[i] = floats[i];
-  const Status valid = validate(call);
+  Status valid = validate(call);
+  if (valid == Status::ok) valid = validateValues(call);
   if (valid != Status::ok) return valid;
   const Kernel kernel = level.kernels[static_cast<int>(op)];
   REQUIRE_MESSAGE((kernel != nullptr), "no kernel for ", nameOf(op));
