@@ -25,9 +25,12 @@ export interface Encoded {
   readonly liveNumbers: readonly number[];
 }
 
-function describe(dtype: DType, shape: Shape, strides: Shape): number[] {
-  const padded = (list: Shape): number[] => [...list, ...new Array<number>(maxRank - list.length).fill(0)];
-  return [dtypeCode[dtype], shape.length, ...padded(shape), ...padded(strides)];
+/** Appends a dtype, a shape and strides. */
+function describe(to: number[], dtype: DType, shape: Shape, strides: Shape): void {
+  to.push(dtypeCode[dtype], shape.length);
+  for (const list of [shape, strides]) {
+    for (let axis = 0; axis < maxRank; axis++) to.push(axis < list.length ? list[axis] : 0);
+  }
 }
 
 /** An operation's attributes, integers first, as many as the op table says. */
@@ -62,8 +65,9 @@ export function encode(
       const place = plan.places.get(value.root);
       if (place === undefined) throw new Error('compile: a value has no memory');
       const bytes = value.offset * elementBytes(value.dtype);
-      const where = 'arena' in place ? [-1, place.arena + bytes] : [place.binding, bytes];
-      values.push(...where, ...describe(value.dtype, value.shape, value.strides));
+      if ('arena' in place) values.push(-1, place.arena + bytes);
+      else values.push(place.binding, bytes);
+      describe(values, value.dtype, value.shape, value.strides);
     }
     return number;
   };
@@ -76,7 +80,11 @@ export function encode(
     const places = [...filled(inputs, operandCount), ...filled(outputs, resultCount)];
     steps.push(...places.map(numberOf), ...attributes);
   }
-  const bound = bindings.flatMap(({ role, value }) => [role, ...describe(value.dtype, value.shape, value.strides)]);
+  const bound: number[] = [];
+  for (const { role, value } of bindings) {
+    bound.push(role);
+    describe(bound, value.dtype, value.shape, value.strides);
+  }
   const header = [bindings.length, numbers.size, graph.operations.length, plan.arenaBytes, liveNumbers.length];
   return { words: Float64Array.from([...header, ...bound, ...values, ...steps]), live, liveNumbers };
 }

@@ -33,9 +33,10 @@ export function explain(program: Program): string {
     if (program.seconds === null || program.runs === 0) return '';
     return `${((1e6 * program.seconds[i]) / program.runs).toFixed(1).padStart(9)} µs`;
   };
-  const lines = graph.operations.map(({ name, inputs: operands, outputs, writes, live, line }, i) => {
+  const lines = graph.operations.map(({ name, inputs: operands, outputs, writes, live, origin }, i) => {
     const made = outputs.map((value) => `${nameOf(value)} ${formatShape(value.shape)}${placeOf(value)}`).join(', ');
     const target = made === '' ? `update ${writes.map(nameOf).join(', ')}` : made;
+    const line = origin?.line ?? '';
     const where = line === '' ? '' : `  # ${line}`;
     return `${timeOf(i)}  ${target} = ${name}(${operands.map(nameOf).join(', ')})${live === null ? '' : ' live'}${where}`;
   });

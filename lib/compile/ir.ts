@@ -3,6 +3,7 @@ import type { OpName } from '../ops/table';
 import type { DType } from '../tensor/dtype';
 import { contiguousStrides, sizeOf, type Shape } from '../tensor/shape';
 import type { AnyTensor } from '../tensor/tensor';
+import type { Origin } from './where';
 
 /**
  * A tensor of the step. `input`: an argument; `captured`: a tensor from outside, a parameter say; `result`: made by an
@@ -35,8 +36,8 @@ export interface Operation {
   readonly writes: readonly Value[];
   /** Where its attributes are among those that change from run to run; null where they do not change. */
   readonly live: LiveSlot | null;
-  /** The user's line that led to it, for explain(). */
-  readonly line: string;
+  /** The user's line that led to it; null for what a pass has added. */
+  readonly origin: Origin | null;
 }
 
 /** Operation `index` of what live section `section` records. */

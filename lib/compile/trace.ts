@@ -5,7 +5,7 @@ import type { Recorder } from '../tensor/recorder';
 import { formatShape, type Shape } from '../tensor/shape';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { newValue, viewOf, writtenInputs, type Operation, type Value } from './ir';
-import { userLine } from './where';
+import { Origin } from './where';
 
 /** Traced tensors have negative handles, each once in the life of the process. -1 is nobody's: see {@link Replay}. */
 let nextHandle = -2;
@@ -112,7 +112,7 @@ export class Trace implements Recorder {
       floats: [...floats],
       writes,
       live,
-      line: userLine(),
+      origin: new Origin(),
     });
   }
 
@@ -165,7 +165,7 @@ export class Trace implements Recorder {
   }
 
   private error(problem: string): TraceError {
-    const line = userLine();
+    const { line } = new Origin();
     return new TraceError(`${this.step}: ${problem}${line === '' ? '' : ` (at ${line})`}`);
   }
 

@@ -28,7 +28,7 @@ export function commitLast(graph: Graph): Graph {
 }
 
 function plain(name: 'assign' | 'copy', inputs: readonly Value[]): Operation {
-  return { name, inputs, outputs: [], ints: [], floats: [], writes: [], live: null, line: '' };
+  return { name, inputs, outputs: [], ints: [], floats: [], writes: [], live: null, origin: null };
 }
 
 /** What an update that is to wait has read and written. */
@@ -80,7 +80,7 @@ function withShadows(
       if (!shadowed.has(value.memory) || shadows.has(value.root)) continue;
       if (value.root.memory !== value.root.tensor || !value.root.isContiguous) {
         throw new TraceError(
-          `${operation.name}: a view of a parameter is updated in the middle of the step (at ${operation.line})`,
+          `${operation.name}: a view of a parameter is updated in the middle of the step (at ${operation.origin?.line ?? '?'})`,
         );
       }
       const shadow = newValue('result', value.dtype, value.root.shape);

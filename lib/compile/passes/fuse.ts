@@ -5,6 +5,7 @@ import { sameShape } from '../../tensor/shape';
 import { Op, type OpName } from '../../ops/table';
 import { newValue, type Graph, type Operation, type Value } from '../ir';
 import { Units, type Unit } from './chains';
+import { Origin } from '../where';
 import { most, rematerialize } from './rematerialize';
 
 /** Operations over float32 that native code can chain: those with a loop in native/cpu/elementwise_loop.h. */
@@ -138,7 +139,7 @@ function chainOf(units: Units, unit: Unit): Operation {
   const code = new CodeWriter(operands, results, numbers, units.constants).write(unit.operations);
   const words = withRecorder(null, () => keep(tensor(Int32Array.from(code))));
   const codeValue = newValue('captured', 'int32', words.shape, undefined, true, words);
-  const { line } = unit.operations[unit.operations.length - 1];
+  const { origin } = unit.operations[unit.operations.length - 1];
   const names = unit.operations.map(({ name }) => name).join(' ');
   return {
     name: 'fused',
@@ -148,7 +149,7 @@ function chainOf(units: Units, unit: Unit): Operation {
     floats: [],
     writes: [],
     live: null,
-    line: `${names}${line === '' ? '' : `, ${line}`}`,
+    origin: new Origin(names, origin),
   };
 }
 

@@ -22,7 +22,7 @@ export function separateOutputs(graph: Graph): Graph {
       floats: [],
       writes: [],
       live: null,
-      line: '',
+      origin: null,
     };
     operations.push(operation);
     return copy;
