@@ -20,6 +20,7 @@ constexpr int64_t kLeastWidth = kWidth / 2 + 1;  // of the grid, likewise
 constexpr int64_t kStripVectors = 64;            // of the gradient, whose source stays in L1
 constexpr int64_t kUnits = 32;                   // worth having, for many threads
 constexpr int64_t kMostSums = 1 << 22;           // floats of all chunks
+constexpr int64_t kMostSumBytes = 1 << 14;       // of the groups that are summed together
 constexpr int64_t kThreadWork = 1 << 17;         // multiply-adds
 constexpr int kMostFilters = KINDLING_ISA_LEVEL == 2 ? 4 : 3;  // of a tile
 constexpr int kMostTaps = 9;
@@ -292,27 +293,31 @@ void addByRows(const Plan& plan, const int64_t* offsets, const float* planes, co
   }
 }
 
-/// One group's sums over one chunk of the batch.
-void addChunk(const Problem& problem, const Plan& plan, const int64_t* offsets, int64_t group,
-              int64_t chunk, float* planes, GemmVec* sums, float* to) {
+/// The sums over one chunk of the batch of `count` groups, image by image: their channels lie side
+/// by side, so that memory is read in long runs.
+void addChunk(const Problem& problem, const Plan& plan, const int64_t* offsets, int64_t firstGroup,
+              int64_t count, int64_t chunk, float* planes, GemmVec* sums, float* to) {
   const ConvShape& shape = *plan.shape;
-  for (int64_t i = 0; i < plan.sums(); ++i) sums[i] = GemmVec::zero();
+  for (int64_t i = 0; i < count * plan.sums(); ++i) sums[i] = GemmVec::zero();
   const int64_t begin = chunk * shape.batch / plan.chunks;
   const int64_t end = (chunk + 1) * shape.batch / plan.chunks;
   for (int64_t n = begin; n < end; ++n) {
-    const int64_t at = n * shape.groups + group;
-    for (int64_t q = 0; q < shape.channels; ++q) {
-      fillPlane(plan.plane, problem.source + (at * shape.channels + q) * shape.inputPlane,
-                shape.input, planes + q * plan.plane.size);
-    }
-    const float* const grad = problem.grad + at * shape.filters * shape.outputPlane;
-    if (shape.filters == 1) {
-      addByRows(plan, offsets, planes, grad, sums);
-    } else {
-      addByFilters(plan, offsets, planes, grad, sums);
+    for (int64_t group = 0; group < count; ++group) {
+      const int64_t at = n * shape.groups + firstGroup + group;
+      for (int64_t q = 0; q < shape.channels; ++q) {
+        fillPlane(plan.plane, problem.source + (at * shape.channels + q) * shape.inputPlane,
+                  shape.input, planes + q * plan.plane.size);
+      }
+      const float* const grad = problem.grad + at * shape.filters * shape.outputPlane;
+      GemmVec* const own = sums + group * plan.sums();
+      if (shape.filters == 1) {
+        addByRows(plan, offsets, planes, grad, own);
+      } else {
+        addByFilters(plan, offsets, planes, grad, own);
+      }
     }
   }
-  for (int64_t i = 0; i < plan.sums(); ++i) to[i] = reduceAdd(sums[i]);
+  for (int64_t i = 0; i < count * plan.sums(); ++i) to[i] = reduceAdd(sums[i]);
 }
 
 }  // namespace
@@ -348,23 +353,28 @@ bool weightDirectly(const Problem& problem) {
   const size_t planeBytes = planeFloats * sizeof(float);
   const int64_t unitWork =
       ceilOf(shape.batch, plan.chunks) * shape.outputPlane * shape.filters * (plan.terms + 4);
+  int64_t together = plan.chunks == 1 ? kMostSumBytes / (plan.sums() * 4 * kWidth) : 1;
+  together = lesser(together > 1 ? together : 1, shape.groups);
+  const size_t sumBytes = static_cast<size_t>(together * plan.sums()) * sizeof(GemmVec);
   bool ok = true;
-  parallelFor(
-      shape.groups * plan.chunks, kThreadWork / unitWork + 1, 1, [&](int64_t begin, int64_t end) {
-        const Scratch memory(planeBytes + static_cast<size_t>(plan.sums()) * sizeof(GemmVec));
-        if (!memory.ok()) {
-          __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
-          return;
-        }
-        float* const planes = memory.as<float>();
-        GemmVec* const sums = reinterpret_cast<GemmVec*>(memory.as<char>() + planeBytes);
-        __builtin_memset(planes, 0, planeBytes);
-        for (int64_t i = begin; i < end; ++i) {
-          const int64_t group = i / plan.chunks, chunk = i % plan.chunks;
-          addChunk(problem, plan, offsets, group, chunk, planes, sums,
-                   chunkSums + chunk * total + group * plan.sums());
-        }
-      });
+  parallelFor(shape.groups * plan.chunks, kThreadWork / unitWork + 1, 1,
+              [&](int64_t begin, int64_t end) {
+                const Scratch memory(planeBytes + sumBytes);
+                if (!memory.ok()) {
+                  __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
+                  return;
+                }
+                float* const planes = memory.as<float>();
+                GemmVec* const sums = reinterpret_cast<GemmVec*>(memory.as<char>() + planeBytes);
+                __builtin_memset(planes, 0, planeBytes);
+                for (int64_t i = begin; i < end;) {
+                  const int64_t group = i / plan.chunks, chunk = i % plan.chunks;
+                  const int64_t count = lesser(together, end - i);
+                  addChunk(problem, plan, offsets, group, count, chunk, planes, sums,
+                           chunkSums + chunk * total + group * plan.sums());
+                  i += count;
+                }
+              });
   if (!ok || plan.chunks == 1) return ok;
   // In order, whatever thread has computed them.
   for (int64_t i = 0; i < total; ++i) {
