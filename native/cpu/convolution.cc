@@ -44,7 +44,7 @@ ConvShape shapeOf(const TensorView& input, const TensorView& weight, const Tenso
 }
 
 bool solve(const GatherProblem<float>& problem) {
-  return gatherFits(problem) ? gatherDirectly(problem) : gatherByProduct(problem);
+  return gatherFits(&problem, 1) ? gatherDirectly(&problem, 1) : gatherByProduct(problem);
 }
 bool solve(const GatherProblem<double>& problem) {
   gatherPlainly(problem);
@@ -124,6 +124,47 @@ Phase phaseOf(const ConvShape& shape, int axis, int64_t first, int64_t* offsets,
   return phase;
 }
 
+constexpr int64_t kMostDirectPhases = 16;
+
+/// Solves all phases at once where few channels allow it; sets `done` where they do.
+bool solveTogether(const ConvShape& shape, const GatherProblem<float>& problem,
+                   const int64_t* phases, bool* done) {
+  int64_t taps = 0;
+  for (int axis = 0; axis < kSpatial; ++axis) {
+    if (phases[axis] > kMostDirectPhases) return true;
+    taps += phases[axis] * shape.kernel[axis];
+  }
+  const int64_t count = phases[0] * phases[1] * phases[2];
+  if (count < 2 || count > kMostDirectPhases) return true;
+  const Scratch memory(static_cast<size_t>(2 * taps) * sizeof(int64_t));
+  if (!memory.ok()) return false;
+  Phase each[kSpatial][kMostDirectPhases];
+  int64_t* next = memory.as<int64_t>();
+  for (int axis = 0; axis < kSpatial; ++axis) {
+    for (int64_t i = 0; i < phases[axis]; ++i, next += 2 * shape.kernel[axis]) {
+      each[axis][i] = phaseOf(shape, axis, i, next, next + shape.kernel[axis]);
+    }
+  }
+  GatherProblem<float> problems[kMostDirectPhases];
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t at[kSpatial] = {i / phases[2] / phases[1], i / phases[2] % phases[1],
+                                  i % phases[2]};
+    problems[i] = problem;
+    problems[i].outStart = 0;
+    for (int axis = 0; axis < kSpatial; ++axis) {
+      const Phase& phase = each[axis][at[axis]];
+      problems[i].grid[axis] = phase.count;
+      problems[i].taps[axis] = phase.taps;
+      problems[i].outStart = problems[i].outStart * shape.input[axis] + phase.first;
+    }
+  }
+  *done = gatherFits(problems, count);
+  return !*done || gatherDirectly(problems, count);
+}
+bool solveTogether(const ConvShape&, const GatherProblem<double>&, const int64_t*, bool*) {
+  return true;
+}
+
 /// Runs over the phases of all three axes. Each is a gather from the output's gradient with stride
 /// 1.
 template <typename T>
@@ -134,6 +175,9 @@ bool solvePhases(const ConvShape& shape, GatherProblem<T>* problem) {
     phases[axis] = stride < extent ? stride : extent;
     most += 2 * shape.kernel[axis];
   }
+  bool done = false;
+  if (!solveTogether(shape, *problem, phases, &done)) return false;
+  if (done) return true;
   const Scratch memory(static_cast<size_t>(most) * sizeof(int64_t));
   if (!memory.ok()) return false;
   int64_t* offsets[kSpatial];

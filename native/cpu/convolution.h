@@ -71,9 +71,11 @@ struct WeightProblem {
 
 /// By a matrix product whose panels are gathered as they are needed.
 bool gatherByProduct(const GatherProblem<float>& problem);
-/// By shifted sums over a padded plane: for few channels per group, as in depthwise convolution.
-bool gatherDirectly(const GatherProblem<float>& problem);
-bool gatherFits(const GatherProblem<float>& problem);
+/// By shifted sums over padded planes: for few channels per group, as in depthwise convolution.
+/// Solves `count` problems that differ in grid, taps and outStart alone, such as the phases of a
+/// gradient; these are in order of outStart's last axis.
+bool gatherDirectly(const GatherProblem<float>* problems, int64_t count);
+bool gatherFits(const GatherProblem<float>* problems, int64_t count);
 
 bool weightByProduct(const WeightProblem<float>& problem);
 bool weightDirectly(const WeightProblem<float>& problem);

@@ -1,11 +1,9 @@
-// Convolution with very few channels per group (depthwise): the source is copied into a plane with
-// its padding, split by the phases of the stride, so that a tap is a shift of the whole plane and
-// every load is contiguous. The sums run along the padded plane's rows without stopping at their
-// ends; the columns that this computes in vain are left behind when the result is copied out.
+// Convolution with few channels per group, on padded planes (convolution_plane.h), without a column
+// matrix. Two kernels: several filters share what they load of the plane, or, where there is only
+// one (depthwise), several rows of the result do.
 
-#include "cpu/convolution.h"
-#include "cpu/convolution_pieces.h"
-#include "cpu/gemm_vec.h"
+#include "core/cpu_features.h"
+#include "cpu/convolution_plane.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 
@@ -14,276 +12,570 @@ namespace KINDLING_ISA {
 namespace {
 
 constexpr int kWidth = GemmVec::width;
-constexpr int kUnroll = 4;                           // vectors at a time: independent chains
-constexpr int64_t kSlack = kUnroll * kWidth;         // room behind a plane
-constexpr int64_t kMostProducts = 4;                 // rows times channels of a group
-constexpr int64_t kMostElements = int64_t{1} << 22;  // of a padded plane
-constexpr int64_t kThreadWork = 1 << 17;             // multiply-adds
-
-/// The layout of a padded plane: for each phase of the stride, the elements whose position, counted
-/// from that of the first tap, leaves that remainder.
-struct Padded {
-  int64_t first[kSpatial], stride[kSpatial];
-  int64_t phases[kSpatial], extents[kSpatial];  // extents: of one phase
-  int64_t phase, size;                          // elements of one phase, of all
-  int64_t run;  // elements of a phase from the first result to the last
-
-  int64_t offsetOf(int64_t d, int64_t h, int64_t w) const {
-    const int64_t at[kSpatial] = {d - first[0], h - first[1], w - first[2]};
-    int64_t which = 0, shift = 0;
-    for (int axis = 0; axis < kSpatial; ++axis) {
-      which = which * phases[axis] + at[axis] % stride[axis];
-      shift = shift * extents[axis] + at[axis] / stride[axis];
-    }
-    return which * phase + shift;
-  }
-};
-
-/// False where the plane would be too large, as with a stride far beyond the kernel.
-bool layOut(const int64_t* grid, const int64_t* stride, const TapAxis* taps, Padded* plane) {
-  plane->phase = 1;
-  int64_t phases = 1;
-  for (int axis = 0; axis < kSpatial; ++axis) {
-    if (taps[axis].count == 0) return false;
-    int64_t least = taps[axis].offsets[0], most = least;
-    for (int64_t i = 1; i < taps[axis].count; ++i) {
-      const int64_t offset = taps[axis].offsets[i];
-      if (offset < least) least = offset;
-      if (offset > most) most = offset;
-    }
-    plane->first[axis] = least;
-    plane->stride[axis] = stride[axis];
-    plane->phases[axis] = stride[axis] <= most - least ? stride[axis] : most - least + 1;
-    plane->extents[axis] = grid[axis] + (most - least) / stride[axis];
-    if (plane->phases[axis] > kMostElements || plane->extents[axis] > kMostElements) return false;
-    phases *= plane->phases[axis];
-    plane->phase *= plane->extents[axis];
-    if (phases * plane->phase > kMostElements) return false;
-  }
-  plane->size = phases * plane->phase;
-  const int64_t* extents = plane->extents;
-  plane->run = ((grid[0] - 1) * extents[1] + grid[1] - 1) * extents[2] + grid[2];
-  return true;
-}
-
-/// Writes `length` elements: zeros, but for [begin, end), which are every stride-th element,
-/// element 0 at `from`. Up to a vector behind them is overwritten.
-void fillRow(float* to, int64_t length, int64_t begin, int64_t end, const float* from,
-             int64_t stride) {
-  for (int64_t at = 0; at < length; at += kWidth) {
-    const int64_t first = begin > at ? begin - at : 0;
-    const int64_t last = end - at < kWidth ? end - at : kWidth;
-    if (first >= last) {
-      GemmVec::zero().store(to + at);
-    } else {
-      loadLanes(from + at * stride, stride, static_cast<int>(first), static_cast<int>(last))
-          .store(to + at);
-    }
-  }
-}
-
-/// Copies a channel into its padded plane. Up to a vector behind it is overwritten.
-void fillPlane(const Padded& plane, const float* source, const int64_t* extents, float* to) {
-  const int64_t rows = plane.extents[0] * plane.extents[1], width = plane.extents[2];
-  const int64_t phases = plane.size / plane.phase;
-  for (int64_t phase = 0; phase < phases; ++phase) {
-    const int64_t rw = phase % plane.phases[2];
-    const int64_t rh = phase / plane.phases[2] % plane.phases[1];
-    const int64_t rd = phase / plane.phases[2] / plane.phases[1];
-    const int64_t x = plane.first[2] + rw;
-    int64_t begin, end;
-    validRange(x, plane.stride[2], extents[2], width, &begin, &end);
-    for (int64_t row = 0; row < rows; ++row, to += width) {
-      const int64_t z = plane.first[0] + rd + row / plane.extents[1] * plane.stride[0];
-      const int64_t y = plane.first[1] + rh + row % plane.extents[1] * plane.stride[1];
-      const bool inside = z >= 0 && z < extents[0] && y >= 0 && y < extents[1];
-      const int64_t offset = (z * extents[1] + y) * extents[2] + x;
-      fillRow(to, width, inside ? begin : 0, inside ? end : 0, source + (inside ? offset : 0),
-              plane.stride[2]);
-    }
-  }
-}
-
-/// One product of a sum: where its factors stand.
-struct Term {
-  int64_t offset;  // in the padded planes
-  float weight;
-};
-
-template <int kVectors>
-KINDLING_INLINE void sumTerms(const Term* terms, int64_t count, float bias, const float* planes,
-                              float* to) {
-  GemmVec acc[kVectors];
-  for (int j = 0; j < kVectors; ++j) acc[j] = GemmVec::set1(bias);
-  for (int64_t i = 0; i < count; ++i) {
-    const GemmVec weight = GemmVec::set1(terms[i].weight);
-    const float* from = planes + terms[i].offset;
-#pragma GCC unroll 4
-    for (int j = 0; j < kVectors; ++j) {
-      acc[j] = fma(weight, GemmVec::load(from + j * kWidth), acc[j]);
-    }
-  }
-  for (int j = 0; j < kVectors; ++j) acc[j].store(to + j * kWidth);
-}
-
-void sumPlane(const Term* terms, int64_t count, float bias, const float* planes, int64_t run,
-              float* to) {
-  int64_t at = 0;
-  for (; at + kSlack - 2 * kWidth < run; at += kSlack) {
-    sumTerms<kUnroll>(terms, count, bias, planes + at, to + at);
-  }
-  for (; at < run; at += kWidth) sumTerms<1>(terms, count, bias, planes + at, to + at);
-}
+constexpr int64_t kSlack = 2 * kWidth;           // readable behind the planes
+constexpr int64_t kMostProducts = 4;             // rows times channels, for planes of any size
+constexpr int64_t kFewChannels = 8;              // of a group, worth it where planes fit the cache
+constexpr int64_t kLeastWidth = kWidth / 2 + 1;  // of the grid, likewise
+constexpr int64_t kStrip = 48;                   // positions whose source stays in the L1 cache
+constexpr int64_t kThreadWork = 1 << 17;         // multiply-adds
+constexpr int kMostFilters = KINDLING_ISA_LEVEL == 2 ? 8 : 4;  // of a tile
+constexpr int kMostKernelRows = 4;                             // of a column term
 
 using Problem = GatherProblem<float>;
 
-/// The terms of one row of a group.
-void makeTerms(const Problem& p, const Padded& plane, int64_t group, int64_t row, Term* terms) {
-  const float* weight = p.weight + group * p.weightGroup + row * p.weightRow;
+int64_t lesser(int64_t x, int64_t y) { return x < y ? x : y; }
+int64_t ceilOf(int64_t x, int64_t y) { return (x + y - 1) / y; }
+
+// ---- several filters at once
+
+/// A vector of the grid.
+struct Position {
+  int64_t source, out;  // offsets in the plane and in the result
+  int64_t lanes;
+};
+
+struct FilterCall {
+  const int64_t* offsets;  // of the terms, in the planes
+  const float* weights;    // [term][filter]
+  int64_t count;
+  const float* bias;  // of the filters, or nullptr
+  const float* planes;
+  const Position* positions;
+  float* out;
+  int64_t outPlane;  // from filter to filter
+};
+
+using FilterKernel = void (*)(const FilterCall&);
+
+template <int kFilters, int kPositions>
+void filterTile(const FilterCall& call) {
+  GemmVec acc[kFilters][kPositions];
+#pragma GCC unroll 8
+  for (int m = 0; m < kFilters; ++m) {
+    const GemmVec start = call.bias ? GemmVec::set1(call.bias[m]) : GemmVec::zero();
+#pragma GCC unroll 8
+    for (int p = 0; p < kPositions; ++p) acc[m][p] = start;
+  }
+  const float* from[kPositions];
+#pragma GCC unroll 8
+  for (int p = 0; p < kPositions; ++p) from[p] = call.planes + call.positions[p].source;
+  const float* weights = call.weights;
+  for (int64_t term = 0; term < call.count; ++term, weights += kFilters) {
+    const int64_t offset = call.offsets[term];
+    if (kFilters < kPositions) {
+      GemmVec weight[kFilters];
+#pragma GCC unroll 8
+      for (int m = 0; m < kFilters; ++m) weight[m] = GemmVec::set1(weights[m]);
+#pragma GCC unroll 8
+      for (int p = 0; p < kPositions; ++p) {
+        const GemmVec x = GemmVec::load(from[p] + offset);
+#pragma GCC unroll 8
+        for (int m = 0; m < kFilters; ++m) acc[m][p] = fma(weight[m], x, acc[m][p]);
+      }
+    } else {
+      GemmVec x[kPositions];
+#pragma GCC unroll 8
+      for (int p = 0; p < kPositions; ++p) x[p] = GemmVec::load(from[p] + offset);
+#pragma GCC unroll 8
+      for (int m = 0; m < kFilters; ++m) {
+        const GemmVec weight = GemmVec::set1(weights[m]);
+#pragma GCC unroll 8
+        for (int p = 0; p < kPositions; ++p) acc[m][p] = fma(weight, x[p], acc[m][p]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int p = 0; p < kPositions; ++p) {
+    const Position& position = call.positions[p];
+    float* const to = call.out + position.out;
+    if (position.lanes == kWidth) {
+#pragma GCC unroll 8
+      for (int m = 0; m < kFilters; ++m) acc[m][p].store(to + m * call.outPlane);
+    } else {
+#pragma GCC unroll 8
+      for (int m = 0; m < kFilters; ++m) {
+        storeFirst(acc[m][p], to + m * call.outPlane, static_cast<int>(position.lanes));
+      }
+    }
+  }
+}
+
+struct FilterChoice {
+  int64_t positions;  // of a tile
+  FilterKernel tile, single;
+};
+
+/// For 1 to kMostFilters filters: as many positions as the registers hold.
+const FilterChoice& filterChoiceFor(int64_t filters) {
+#if KINDLING_ISA_LEVEL == 2
+  static constexpr FilterChoice choices[] = {
+      {8, filterTile<1, 8>, filterTile<1, 1>}, {8, filterTile<2, 8>, filterTile<2, 1>},
+      {8, filterTile<3, 8>, filterTile<3, 1>}, {6, filterTile<4, 6>, filterTile<4, 1>},
+      {5, filterTile<5, 5>, filterTile<5, 1>}, {4, filterTile<6, 4>, filterTile<6, 1>},
+      {3, filterTile<7, 3>, filterTile<7, 1>}, {3, filterTile<8, 3>, filterTile<8, 1>}};
+#else
+  static constexpr FilterChoice choices[] = {{8, filterTile<1, 8>, filterTile<1, 1>},
+                                             {5, filterTile<2, 5>, filterTile<2, 1>},
+                                             {4, filterTile<3, 4>, filterTile<3, 1>},
+                                             {3, filterTile<4, 3>, filterTile<4, 1>}};
+#endif
+  return choices[filters - 1];
+}
+
+// ---- several rows at once
+
+/// The products of one column of a kernel: taps in up to kMostKernelRows successive rows.
+struct ColumnTerm {
+  int64_t offset;  // of the first row
+  int64_t rows;
+  float weights[kMostKernelRows];
+};
+
+struct ColumnCall {
+  const ColumnTerm* terms;
+  int64_t count;
+  float bias;
+  const float* planes;
+  int64_t step;  // from row to row of the planes
+  float* out;
+  int64_t outStep;  // from row to row of the result
+  int64_t lanes;    // of the last vector
+};
+
+using ColumnKernel = void (*)(const ColumnCall&);
+
+/// Every row that is loaded counts for all rows of the result that it reaches.
+template <int kRows, int kVectors, int kTaps>
+KINDLING_INLINE void addColumn(const ColumnTerm& term, const float* planes, int64_t step,
+                               GemmVec (&acc)[kRows][kVectors]) {
+  GemmVec weights[kTaps];
+#pragma GCC unroll 8
+  for (int i = 0; i < kTaps; ++i) weights[i] = GemmVec::set1(term.weights[i]);
+  const float* from = planes + term.offset;
+#pragma GCC unroll 16
+  for (int y = 0; y < kRows + kTaps - 1; ++y, from += step) {
+#pragma GCC unroll 2
+    for (int u = 0; u < kVectors; ++u) {
+      const GemmVec x = GemmVec::load(from + u * kWidth);
+#pragma GCC unroll 8
+      for (int i = 0; i < kTaps; ++i) {
+        if (y - i < 0 || y - i >= kRows) continue;
+        acc[y - i][u] = fma(weights[i], x, acc[y - i][u]);
+      }
+    }
+  }
+}
+
+template <int kRows, int kVectors>
+void columnTile(const ColumnCall& call) {
+  GemmVec acc[kRows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int u = 0; u < kVectors; ++u) acc[r][u] = GemmVec::set1(call.bias);
+  }
+  for (int64_t i = 0; i < call.count; ++i) {
+    const ColumnTerm& term = call.terms[i];
+    switch (term.rows) {
+      case 1:
+        addColumn<kRows, kVectors, 1>(term, call.planes, call.step, acc);
+        break;
+      case 2:
+        addColumn<kRows, kVectors, 2>(term, call.planes, call.step, acc);
+        break;
+      case 3:
+        addColumn<kRows, kVectors, 3>(term, call.planes, call.step, acc);
+        break;
+      default:
+        addColumn<kRows, kVectors, kMostKernelRows>(term, call.planes, call.step, acc);
+    }
+  }
+  float* to = call.out;
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r, to += call.outStep) {
+    if (kVectors == 2) acc[r][0].store(to);
+    float* const last = to + (kVectors - 1) * kWidth;
+    if (call.lanes == kWidth) {
+      acc[r][kVectors - 1].store(last);
+    } else {
+      storeFirst(acc[r][kVectors - 1], last, static_cast<int>(call.lanes));
+    }
+  }
+}
+
+/// The most rows whose sums the registers hold.
+constexpr int64_t mostRows(int vectors) {
+  return KINDLING_ISA_LEVEL == 2 ? 8 : KINDLING_ISA_LEVEL == 1 && vectors == 1 ? 8 : 4;
+}
+
+ColumnKernel columnKernelFor(int64_t rows, int vectors) {
+  static constexpr ColumnKernel single[] = {
+    columnTile<1, 1>,
+    columnTile<2, 1>,
+    columnTile<3, 1>,
+    columnTile<4, 1>,
+#if KINDLING_ISA_LEVEL > 0
+    columnTile<5, 1>,
+    columnTile<6, 1>,
+    columnTile<7, 1>,
+    columnTile<8, 1>,
+#endif
+  };
+  static constexpr ColumnKernel pair[] = {
+    columnTile<1, 2>,
+    columnTile<2, 2>,
+    columnTile<3, 2>,
+    columnTile<4, 2>,
+#if KINDLING_ISA_LEVEL == 2
+    columnTile<5, 2>,
+    columnTile<6, 2>,
+    columnTile<7, 2>,
+    columnTile<8, 2>,
+#endif
+  };
+  return (vectors == 2 ? pair : single)[rows - 1];
+}
+
+// ---- plans
+
+/// One problem on its padded planes.
+struct Solver {
+  const Problem* problem;
+  const Padded* plane;
+  bool byRows;      // columnTile, else filterTile
+  int64_t rowStep;  // of the kernel's rows in the plane: blocks of the result are cut in these
+  int64_t terms;    // of one filter
+  int64_t outStep[2], outStart;  // of the depths and rows of the result
+
+  // filterTile
+  int64_t* offsets;
+  Position* positions;
+  int64_t positionCount;
+  float* weights;
+  // columnTile
+  ColumnTerm* columns;  // [group][row][term]
+};
+
+int64_t blocksOf(int64_t filters) { return ceilOf(filters, kMostFilters); }
+int64_t firstOf(int64_t filters, int64_t block) { return block * filters / blocksOf(filters); }
+
+/// Whether rows of the result shall share their loads: with one filter, and with enough rows.
+bool sharesRows(const Problem& p) { return p.rows == 1 && p.grid[1] > 3; }
+
+int64_t columnTermCount(const Problem& p) {
+  int64_t runs = 0;
+  forRuns(p.taps[1], p.stride[1], kMostKernelRows, [&](int64_t, int64_t, int64_t) { ++runs; });
+  return p.channels * p.taps[0].count * p.taps[2].count * runs;
+}
+
+void fillColumns(const Solver& solver, int64_t group, ColumnTerm* next) {
+  const Problem& p = *solver.problem;
+  const float* const weight = p.weight + group * p.weightGroup;
+  for (int64_t q = 0; q < p.channels; ++q) {
+    for (int64_t d = 0; d < p.taps[0].count; ++d) {
+      forRuns(
+          p.taps[1], p.stride[1], kMostKernelRows, [&](int64_t first, int64_t step, int64_t count) {
+            for (int64_t w = 0; w < p.taps[2].count; ++w, ++next) {
+              next->offset = q * solver.plane->size +
+                             solver.plane->offsetOf(p.taps[0].offsets[d], p.taps[1].offsets[first],
+                                                    p.taps[2].offsets[w]);
+              next->rows = count;
+              for (int64_t i = 0; i < count; ++i) {
+                const int64_t h = first + i * step;
+                next->weights[i] = weight[q * p.weightChannel + p.weightOffset(d, h, w)];
+              }
+            }
+          });
+    }
+  }
+}
+
+/// The offsets of the terms, and the weights of every block of filters as its kernel reads them.
+void fillTerms(const Solver& solver) {
+  const Problem& p = *solver.problem;
+  int64_t term = 0;
   for (int64_t q = 0; q < p.channels; ++q) {
     for (int64_t d = 0; d < p.taps[0].count; ++d) {
       for (int64_t h = 0; h < p.taps[1].count; ++h) {
-        for (int64_t w = 0; w < p.taps[2].count; ++w) {
-          const int64_t offset =
-              plane.offsetOf(p.taps[0].offsets[d], p.taps[1].offsets[h], p.taps[2].offsets[w]);
-          *terms++ = {q * plane.size + offset,
-                      weight[q * p.weightChannel + p.weightOffset(d, h, w)]};
+        for (int64_t w = 0; w < p.taps[2].count; ++w, ++term) {
+          solver.offsets[term] = q * solver.plane->size +
+                                 solver.plane->offsetOf(p.taps[0].offsets[d], p.taps[1].offsets[h],
+                                                        p.taps[2].offsets[w]);
+          const int64_t at = q * p.weightChannel + p.weightOffset(d, h, w);
+          for (int64_t group = 0; group < p.groups; ++group) {
+            for (int64_t block = 0; block < blocksOf(p.rows); ++block) {
+              const int64_t first = firstOf(p.rows, block), end = firstOf(p.rows, block + 1);
+              float* const to = solver.weights + (group * p.rows + first) * solver.terms;
+              const float* const from = p.weight + group * p.weightGroup + at;
+              for (int64_t m = first; m < end; ++m) {
+                to[term * (end - first) + m - first] = from[m * p.weightRow];
+              }
+            }
+          }
         }
       }
     }
   }
 }
 
-void copyOut(const Problem& p, const Padded& plane, const float* sums, float* out) {
+int64_t positionCountOf(const Problem& p) {
+  return p.grid[0] * p.grid[1] * ceilOf(p.grid[2], kWidth);
+}
+
+void fillPositions(const Solver& solver) {
+  const Problem& p = *solver.problem;
+  Position* next = solver.positions;
   for (int64_t d = 0; d < p.grid[0]; ++d) {
     for (int64_t h = 0; h < p.grid[1]; ++h) {
-      const float* from = sums + (d * plane.extents[1] + h) * plane.extents[2];
-      float* to = out + d * p.outStep[0] + h * p.outStep[1];
-      const int64_t step = p.outStep[2];
-      if (step == 1) {
-        for (int64_t w = 0; w < p.grid[2]; ++w) to[w] = from[w];
-      } else {
-        for (int64_t w = 0; w < p.grid[2]; ++w) to[w * step] = from[w];
+      for (int64_t w = 0; w < p.grid[2]; w += kWidth) {
+        *next++ = {solver.plane->rowOf(d, h) + w, d * solver.outStep[0] + h * solver.outStep[1] + w,
+                   lesser(kWidth, p.grid[2] - w)};
       }
     }
   }
 }
 
-/// The dot products of one channel's gradient with its padded plane, one for each tap, added to
-/// `sums`. Row by row, because what stands between the rows of the plane may be NaN.
-void addDots(const ConvShape& shape, const Padded& plane, const int64_t* offsets,
-             const float* padded, const float* grad, float* sums) {
-  const int64_t width = shape.output[2];
-  for (int64_t tap = 0; tap < shape.taps; ++tap) {
-    GemmVec acc[2] = {GemmVec::zero(), GemmVec::zero()};
-    int64_t turn = 0;
-    const float* from = grad;
-    for (int64_t d = 0; d < shape.output[0]; ++d) {
-      for (int64_t h = 0; h < shape.output[1]; ++h, from += width) {
-        const float* row = padded + offsets[tap] + (d * plane.extents[1] + h) * plane.extents[2];
-        for (int64_t w = 0; w < width; w += kWidth, turn ^= 1) {
-          const int lanes = width - w < kWidth ? static_cast<int>(width - w) : kWidth;
-          acc[turn] = fma(GemmVec::loadPartial(from + w, lanes),
-                          GemmVec::loadPartial(row + w, lanes), acc[turn]);
+// ---- one group of one image
+
+void solveByFilters(const Solver& solver, int64_t group, const float* planes, float* out,
+                    int64_t outPlane) {
+  const Problem& p = *solver.problem;
+  FilterCall call;
+  call.offsets = solver.offsets;
+  call.count = solver.terms;
+  call.planes = planes;
+  call.outPlane = outPlane;
+  for (int64_t strip = 0; strip < solver.positionCount; strip += kStrip) {
+    const int64_t end = lesser(strip + kStrip, solver.positionCount);
+    for (int64_t block = 0; block < blocksOf(p.rows); ++block) {
+      const int64_t first = firstOf(p.rows, block), filters = firstOf(p.rows, block + 1) - first;
+      const FilterChoice& choice = filterChoiceFor(filters);
+      call.weights = solver.weights + (group * p.rows + first) * solver.terms;
+      call.bias = p.bias ? p.bias + group * p.rows + first : nullptr;
+      call.out = out + first * outPlane + solver.outStart;
+      const bool fits = solver.positionCount >= choice.positions;
+      for (int64_t at = strip; at < end; at += fits ? choice.positions : 1) {
+        // The last tile does some positions again rather than being smaller.
+        const int64_t last = solver.positionCount - choice.positions;
+        call.positions = solver.positions + (fits ? lesser(at, last) : at);
+        (fits ? choice.tile : choice.single)(call);
+      }
+    }
+  }
+}
+
+void solveByRows(const Solver& solver, int64_t group, const float* planes, float* out) {
+  const Problem& p = *solver.problem;
+  ColumnCall call;
+  call.terms = solver.columns + group * solver.terms;
+  call.count = solver.terms;
+  call.bias = p.bias ? p.bias[group] : 0.0f;
+  call.step = solver.rowStep * solver.plane->pitch;
+  call.outStep = solver.rowStep * solver.outStep[1];
+  for (int64_t d = 0; d < p.grid[0]; ++d) {
+    for (int64_t first = 0; first < solver.rowStep && first < p.grid[1]; ++first) {
+      const int64_t rows = ceilOf(p.grid[1] - first, solver.rowStep);
+      for (int64_t w = 0; w < p.grid[2];) {
+        const int vectors = p.grid[2] - w > kWidth ? 2 : 1;
+        const int64_t blocks = ceilOf(rows, mostRows(vectors));
+        call.lanes = lesser(kWidth, p.grid[2] - w - (vectors - 1) * kWidth);
+        for (int64_t block = 0; block < blocks; ++block) {
+          const int64_t begin = block * rows / blocks, end = (block + 1) * rows / blocks;
+          const int64_t h = first + begin * solver.rowStep;
+          call.planes = planes + solver.plane->rowOf(d, h) + w;
+          call.out = out + solver.outStart + d * solver.outStep[0] + h * solver.outStep[1] + w;
+          columnKernelFor(end - begin, vectors)(call);
+        }
+        w += vectors * kWidth;
+      }
+    }
+  }
+}
+
+// ---- results that lie apart
+
+/// to[2 i] = even[i], to[2 i + 1] = odd[i]
+void interleave(const float* even, int64_t evens, const float* odd, int64_t odds, float* to) {
+  int64_t i = 0;
+#if KINDLING_ISA_LEVEL == 2
+  const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i high =
+      _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
+  const int64_t count = evens + odds;
+  for (; i < evens; i += kWidth) {
+    const __m512 a = _mm512_loadu_ps(even + i), b = _mm512_loadu_ps(odd + i);
+    const int64_t rest = count - 2 * i;
+    const VecF first = {_mm512_permutex2var_ps(a, low, b)};
+    const VecF second = {_mm512_permutex2var_ps(a, high, b)};
+    first.storePartial(to + 2 * i, static_cast<int>(lesser(rest, kWidth)));
+    if (rest > kWidth) {
+      second.storePartial(to + 2 * i + kWidth, static_cast<int>(lesser(rest - kWidth, kWidth)));
+    }
+  }
+  return;
+#elif KINDLING_ISA_LEVEL == 1
+  for (; i + kWidth <= odds; i += kWidth) {
+    const __m256 a = _mm256_loadu_ps(even + i), b = _mm256_loadu_ps(odd + i);
+    const __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+    _mm256_storeu_ps(to + 2 * i, _mm256_permute2f128_ps(low, high, 0x20));
+    _mm256_storeu_ps(to + 2 * i + kWidth, _mm256_permute2f128_ps(low, high, 0x31));
+  }
+#endif
+  for (; i < evens; ++i) {
+    to[2 * i] = even[i];
+    if (i < odds) to[2 * i + 1] = odd[i];
+  }
+}
+
+/// Brings what the solvers left in `results` to the places of one channel of the result.
+void spread(const Solver* solvers, int64_t count, const float* results, float* out) {
+  for (int64_t i = 0; i < count; ++i) {
+    const Solver& solver = solvers[i];
+    const Problem& p = *solver.problem;
+    const int64_t step = p.outStep[2];
+    // The problems of a step of two along the rows follow each other.
+    const Problem* const next = step == 2 && i + 1 < count ? solvers[i + 1].problem : nullptr;
+    const bool pair = next && next->outStart == p.outStart + 1 && next->grid[2] <= p.grid[2];
+    for (int64_t d = 0; d < p.grid[0]; ++d) {
+      for (int64_t h = 0; h < p.grid[1]; ++h) {
+        const int64_t row = d * solver.outStep[0] + h * solver.outStep[1];
+        const float* const from = results + solver.outStart + row;
+        float* const to = out + p.outStart + d * p.outStep[0] + h * p.outStep[1];
+        if (pair) {
+          interleave(from, p.grid[2], results + solvers[i + 1].outStart + row, next->grid[2], to);
+        } else {
+          for (int64_t w = 0; w < p.grid[2]; ++w) to[w * step] = from[w];
         }
       }
     }
-    sums[tap] += reduceAdd(acc[0] + acc[1]);
+    if (pair) ++i;
   }
+}
+
+/// What a call needs beyond the planes: one block of memory.
+struct Sizes {
+  int64_t solvers, offsets, positions, weights, columns;  // bytes
+  int64_t total() const { return solvers + offsets + positions + weights + columns; }
+};
+
+Sizes sizesOf(const Problem* problems, int64_t count) {
+  Sizes sizes = {count * static_cast<int64_t>(sizeof(Solver)), 0, 0, 0, 0};
+  for (int64_t i = 0; i < count; ++i) {
+    const Problem& p = problems[i];
+    const int64_t terms = p.channels * p.tapCount();
+    if (sharesRows(p)) {
+      sizes.columns += p.groups * columnTermCount(p) * static_cast<int64_t>(sizeof(ColumnTerm));
+    } else {
+      sizes.offsets += terms * static_cast<int64_t>(sizeof(int64_t));
+      sizes.positions += positionCountOf(p) * static_cast<int64_t>(sizeof(Position));
+      sizes.weights +=
+          (p.groups * p.rows * terms + 1) / 2 * 2 * static_cast<int64_t>(sizeof(float));
+    }
+  }
+  return sizes;
+}
+
+/// Lays out solvers, terms and positions in `base`; returns the floats that one channel's results
+/// take where they have to be spread.
+int64_t prepare(const Problem* problems, int64_t count, const Padded& plane, char* base) {
+  const Sizes sizes = sizesOf(problems, count);
+  Solver* const solvers = reinterpret_cast<Solver*>(base);
+  base += sizes.solvers;
+  int64_t* offsets = reinterpret_cast<int64_t*>(base);
+  base += sizes.offsets;
+  Position* positions = reinterpret_cast<Position*>(base);
+  base += sizes.positions;
+  ColumnTerm* columns = reinterpret_cast<ColumnTerm*>(base);
+  base += sizes.columns;
+  float* weights = reinterpret_cast<float*>(base);
+  const bool apart = problems[0].outStep[2] != 1;
+  int64_t floats = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const Problem& p = problems[i];
+    Solver& solver = solvers[i];
+    solver.problem = &p;
+    solver.plane = &plane;
+    solver.byRows = sharesRows(p);
+    solver.rowStep = rowStepOf(p.taps[1], p.stride[1]);
+    solver.outStart = apart ? floats : p.outStart;
+    solver.outStep[1] = apart ? problems[0].grid[2] : p.outStep[1];
+    solver.outStep[0] = apart ? solver.outStep[1] * p.grid[1] : p.outStep[0];
+    if (apart) floats += solver.outStep[0] * p.grid[0];
+    if (solver.byRows) {
+      solver.terms = columnTermCount(p);
+      solver.columns = columns;
+      for (int64_t group = 0; group < p.groups; ++group, columns += solver.terms) {
+        fillColumns(solver, group, columns);
+      }
+      continue;
+    }
+    solver.terms = p.channels * p.tapCount();
+    solver.offsets = offsets;
+    solver.weights = weights;
+    solver.positions = positions;
+    solver.positionCount = positionCountOf(p);
+    offsets += solver.terms;
+    weights += p.groups * p.rows * solver.terms;
+    positions += solver.positionCount;
+    fillTerms(solver);
+    fillPositions(solver);
+  }
+  return floats;
 }
 
 }  // namespace
 
-bool gatherFits(const Problem& p) {
+bool gatherFits(const Problem* problems, int64_t count) {
+  const Problem& p = problems[0];
   Padded plane;
-  return p.rows * p.channels <= kMostProducts && layOut(p.grid, p.stride, p.taps, &plane);
+  if (!layOut(problems, count, &plane)) return false;
+  if (p.rows * p.channels <= kMostProducts) return true;
+  if (p.channels * plane.size * 4 > cacheSizes().l2 * 3 / 4) return false;
+  return p.grid[2] >= kLeastWidth && (p.channels <= kFewChannels || p.rows <= 3);
 }
 
-bool gatherDirectly(const Problem& p) {
+bool gatherDirectly(const Problem* problems, int64_t count) {
+  const Problem& p = problems[0];
   Padded plane;
-  if (!layOut(p.grid, p.stride, p.taps, &plane)) return false;
-  const int64_t terms = p.channels * p.tapCount();
-  const int64_t planeFloats = p.channels * plane.size + kSlack;
-  const int64_t floats = planeFloats + plane.run + kSlack;
-  const int64_t work = (p.rows * terms + 4) * plane.run + 1;
+  if (!layOut(problems, count, &plane)) return false;
+  const Scratch shared(static_cast<size_t>(sizesOf(problems, count).total()));
+  if (!shared.ok()) return false;
+  const int64_t resultFloats = prepare(problems, count, plane, shared.as<char>());
+  const Solver* const solvers = shared.as<Solver>();
+  const int64_t planeFloats = ceilOf(p.channels * plane.size + kSlack, kWidth) * kWidth;
+  const int64_t resultPlane = ceilOf(resultFloats, kWidth) * kWidth;
+  const int64_t floats = planeFloats + (resultFloats ? p.rows * resultPlane + kSlack : 0);
+  int64_t work = 1;
+  for (int64_t i = 0; i < count; ++i) {
+    work += p.rows * p.channels * (problems[i].tapCount() + 4) * problems[i].gridSize();
+  }
   bool ok = true;
   parallelFor(p.batch * p.groups, kThreadWork / work + 1, 1, [&](int64_t begin, int64_t end) {
-    const Scratch memory(static_cast<size_t>(terms) * sizeof(Term) +
-                         static_cast<size_t>(floats) * sizeof(float));
+    const Scratch memory(static_cast<size_t>(floats) * sizeof(float));
     if (!memory.ok()) {
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
-    Term* const list = memory.as<Term>();
-    float* const planes = reinterpret_cast<float*>(list + terms);
-    float* const sums = planes + planeFloats;
-    for (int64_t i = 0; i < kSlack; ++i) planes[planeFloats - kSlack + i] = 0.0f;
+    float* const planes = memory.as<float>();
+    float* const results = planes + planeFloats;
+    __builtin_memset(planes, 0, static_cast<size_t>(floats) * sizeof(float));
     for (int64_t i = begin; i < end; ++i) {
       const int64_t n = i / p.groups, group = i % p.groups;
       for (int64_t q = 0; q < p.channels; ++q) {
         fillPlane(plane, p.sourceAt(n, group * p.channels + q), p.extents, planes + q * plane.size);
       }
-      for (int64_t row = 0; row < p.rows; ++row) {
-        const int64_t channel = group * p.rows + row;
-        makeTerms(p, plane, group, row, list);
-        sumPlane(list, terms, p.bias ? p.bias[channel] : 0.0f, planes, plane.run, sums);
-        copyOut(p, plane, sums, p.outAt(n, channel));
-      }
-    }
-  });
-  return ok;
-}
-
-bool weightFits(const WeightProblem<float>& problem) {
-  const ConvShape& shape = *problem.shape;
-  if (shape.filters * shape.channels > kMostProducts) return false;
-  const ForwardTaps taps(shape);
-  Padded plane;
-  return taps.ok() && layOut(shape.output, shape.stride, taps.axes(), &plane);
-}
-
-bool weightDirectly(const WeightProblem<float>& problem) {
-  const ConvShape& shape = *problem.shape;
-  const ForwardTaps taps(shape);
-  Padded plane;
-  if (!taps.ok() || !layOut(shape.output, shape.stride, taps.axes(), &plane)) return false;
-  const Scratch offsetMemory(static_cast<size_t>(shape.taps) * sizeof(int64_t));
-  if (!offsetMemory.ok()) return false;
-  int64_t* const offsets = offsetMemory.as<int64_t>();
-  for (int64_t tap = 0; tap < shape.taps; ++tap) {
-    const int64_t w = tap % shape.kernel[2], h = tap / shape.kernel[2] % shape.kernel[1];
-    const int64_t d = tap / shape.kernel[2] / shape.kernel[1];
-    offsets[tap] = plane.offsetOf(taps.axes()[0].offsets[d], taps.axes()[1].offsets[h],
-                                  taps.axes()[2].offsets[w]);
-  }
-  const int64_t work = shape.batch * shape.filters * (shape.taps + 4) * plane.run + 1;
-  bool ok = true;
-  // A thread has whole channels, and goes through the batch in order.
-  const int64_t channels = shape.groups * shape.channels;
-  parallelFor(channels, kThreadWork / work + 1, 1, [&](int64_t begin, int64_t end) {
-    const Scratch memory(static_cast<size_t>(plane.size + kSlack) * sizeof(float));
-    if (!memory.ok()) {
-      __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
-      return;
-    }
-    float* const padded = memory.as<float>();
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t group = i / shape.channels, c = i % shape.channels;
-      const auto weightOf = [&](int64_t filter) {
-        return problem.out + ((group * shape.filters + filter) * shape.channels + c) * shape.taps;
-      };
-      for (int64_t filter = 0; filter < shape.filters; ++filter) {
-        float* const sums = weightOf(filter);
-        for (int64_t tap = 0; tap < shape.taps; ++tap) sums[tap] = 0.0f;
-      }
-      for (int64_t n = 0; n < shape.batch; ++n) {
-        fillPlane(plane, problem.source + (n * channels + i) * shape.inputPlane, shape.input,
-                  padded);
-        for (int64_t filter = 0; filter < shape.filters; ++filter) {
-          const int64_t row = (n * shape.groups + group) * shape.filters + filter;
-          addDots(shape, plane, offsets, padded, problem.grad + row * shape.outputPlane,
-                  weightOf(filter));
+      float* const out = p.out + i * p.rows * p.outPlane;
+      float* const to = resultFloats ? results : out;
+      const int64_t outPlane = resultFloats ? resultPlane : p.outPlane;
+      for (int64_t j = 0; j < count; ++j) {
+        if (solvers[j].byRows) {
+          solveByRows(solvers[j], group, planes, to);
+        } else {
+          solveByFilters(solvers[j], group, planes, to, outPlane);
         }
+      }
+      for (int64_t row = 0; resultFloats && row < p.rows; ++row) {
+        spread(solvers, count, results + row * resultPlane, out + row * p.outPlane);
       }
     }
   });

@@ -42,6 +42,13 @@ struct PositionsOf<VecF> {
   using Type = VecI;
 };
 
+/// The windows of maxPool along the axes.
+struct Windows {
+  int64_t kernel[3], stride[3], padding[3], dilation[3];
+};
+
+/// Lanes [0, n) of every stride-th element.
+KINDLING_INLINE VecD loadEvery(const double* p, int64_t, int) { return VecD::load(p); }
 #if KINDLING_ISA_LEVEL == 0
 KINDLING_INLINE VecF loadEvery(const float* p, int64_t, int) { return VecF::load(p); }
 #else
@@ -50,65 +57,178 @@ KINDLING_INLINE VecF loadEvery(const float* p, int64_t stride, int n) {
   return loadLanes(p, stride, 0, n);
 }
 #endif
-KINDLING_INLINE VecD loadEvery(const double* p, int64_t, int) { return VecD::load(p); }
 
-/// The windows of maxPool along the axes.
-struct Windows {
-  int64_t kernel[3], stride[3], padding[3], dilation[3];
+/// What tap k of a row's windows reads, of a whole vector of them; p is where tap 0 does.
+template <int kStride>
+KINDLING_INLINE VecD loadTap(const double* p, const Windows& windows, int64_t k) {
+  return VecD::load(p + k * windows.dilation[2]);
+}
+template <int kStride>
+KINDLING_INLINE VecF loadTap(const float* p, const Windows& windows, int64_t k) {
+  const float* const from = p + k * windows.dilation[2];
+  if (kStride == 1) return VecF::load(from);
+#if KINDLING_ISA_LEVEL > 0
+  if (kStride == 2 && (k > 0 || windows.kernel[2] > 1)) {
+    // Neighbours that other taps read are there too: whole loads stay inside the row.
+    const float* const pairs = k > 0 ? from - 1 : from;
+    const VecF low = VecF::load(pairs), high = VecF::load(pairs + VecF::width);
+#if KINDLING_ISA_LEVEL == 2
+    const __m512i even =
+        _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    const __m512i picked = k > 0 ? _mm512_or_si512(even, _mm512_set1_epi32(1)) : even;
+    return {_mm512_permutex2var_ps(low.v, picked, high.v)};
+#else
+    const __m256 picked =
+        k > 0 ? _mm256_shuffle_ps(low.v, high.v, 0xdd) : _mm256_shuffle_ps(low.v, high.v, 0x88);
+    return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(picked), 0xd8))};
+#endif
+  }
+#endif
+  return loadEvery(from, windows.stride[2], VecF::width);
+}
+
+/// The taps of one row of windows that lie in the plane along the leading axes.
+struct TapRows {
+  int64_t first[2], end[2];  // of the kernel's positions
+  int64_t origin[2];         // where position 0 is
+  int64_t readable;          // elements from the plane's begin to the end of the tensor
+
+  int64_t rowAt(const int64_t* in, const Windows& windows, int64_t i, int64_t j) const {
+    return ((origin[0] + i * windows.dilation[0]) * in[1] + origin[1] + j * windows.dilation[1]) *
+           in[2];
+  }
 };
 
-/// Takes one tap of every window of a row into account: `row` is the source's row, `x` where the
-/// first window's tap is in it. Earlier taps win ties; NaN wins over all.
-template <class V>
-void takeTap(const typename V::Scalar* row, int64_t x, int64_t stride, int64_t extent,
-             int64_t position, int64_t width, typename V::Scalar* best, int32_t* where) {
+alignas(kAlignment) constexpr int32_t kLaneNumbers[] = {0, 1, 2,  3,  4,  5,  6,  7,
+                                                        8, 9, 10, 11, 12, 13, 14, 15};
+
+/// Windows [w, w + lanes) of one row, all of whose taps along the row lie inside it. Earlier taps
+/// win ties; NaN wins over all.
+template <class V, int kStride, bool kWhole>
+KINDLING_INLINE void maxOfWindows(const Windows& windows, const TapRows& rows, const int64_t* in,
+                                  const typename V::Scalar* source, int64_t w, int lanes,
+                                  typename V::Scalar* best, int32_t* where) {
+  using T = typename V::Scalar;
   using P = typename PositionsOf<V>::Type;
-  int64_t begin, end;
-  validRange(x, stride, extent, width, &begin, &end);
-  int32_t steps[V::width];
-  for (int i = 0; i < V::width; ++i) steps[i] = static_cast<int32_t>(i * stride);
-  const P offsets = P::load(steps), none = P::set1(-1);
-  for (int64_t w = begin; w < end; w += V::width) {
-    const int lanes = end - w < V::width ? static_cast<int>(end - w) : V::width;
-    const V value = loadEvery(row + x + w * stride, stride, lanes);
-    const V before = V::loadPartial(best + w, lanes);
-    const P at = P::loadPartial(where + w, lanes);
-    const auto better = (before < value) | value.isNaN() | (at == none);
-    const P here = offsets + P::set1(static_cast<int32_t>(position + x + w * stride));
-    if (lanes == V::width) {
-      select(better, value, before).store(best + w);
-      select(better, here, at).store(where + w);
-    } else {
-      select(better, value, before).storePartial(best + w, lanes);
-      select(better, here, at).storePartial(where + w, lanes);
+  const int64_t stride = kStride ? kStride : windows.stride[2];
+  const int64_t x = w * stride - windows.padding[2];
+  const P offsets = P::load(kLaneNumbers) * P::set1(static_cast<int32_t>(stride));
+  V largest = V::set1(static_cast<T>(-__builtin_inf()));
+  P at = offsets +
+         P::set1(static_cast<int32_t>(rows.rowAt(in, windows, rows.first[0], rows.first[1]) + x));
+  for (int64_t i = rows.first[0]; i < rows.end[0]; ++i) {
+    for (int64_t j = rows.first[1]; j < rows.end[1]; ++j) {
+      const int64_t position = rows.rowAt(in, windows, i, j) + x;
+      for (int64_t k = 0; k < windows.kernel[2]; ++k) {
+        const int64_t tap = position + k * windows.dilation[2];
+        const V value = kWhole ? loadTap<kStride>(source + position, windows, k)
+                               : loadEvery(source + tap, stride, lanes);
+        const auto better = (largest < value) | value.isNaN();
+        largest = select(better, value, largest);
+        at = select(better, offsets + P::set1(static_cast<int32_t>(tap)), at);
+      }
     }
   }
+  if (lanes == V::width) {
+    largest.store(best + w);
+    at.store(where + w);
+  } else {
+    largest.storePartial(best + w, lanes);
+    at.storePartial(where + w, lanes);
+  }
+}
+
+template <class V, int kStride>
+void maxOfInterior(const Windows& windows, const TapRows& rows, const int64_t* in,
+                   const typename V::Scalar* source, int64_t w, int64_t end,
+                   typename V::Scalar* best, int32_t* where) {
+  for (; w + V::width <= end; w += V::width) {
+    maxOfWindows<V, kStride, true>(windows, rows, in, source, w, V::width, best, where);
+  }
+  if (w == end) return;
+  const int lanes = static_cast<int>(end - w);
+  // What lies behind the row may be read, but not what lies behind the tensor.
+  const int64_t last = rows.rowAt(in, windows, rows.end[0] - 1, rows.end[1] - 1) +
+                       w * windows.stride[2] - windows.padding[2] +
+                       (windows.kernel[2] - 1) * windows.dilation[2];
+  if (kStride && last + 2 * V::width <= rows.readable) {
+    maxOfWindows<V, kStride, true>(windows, rows, in, source, w, lanes, best, where);
+  } else {
+    maxOfWindows<V, kStride, false>(windows, rows, in, source, w, lanes, best, where);
+  }
+}
+
+/// One window that the padding may cut.
+template <typename T>
+void maxOfCutWindow(const Windows& windows, const TapRows& rows, const int64_t* in, const T* source,
+                    int64_t w, T* best, int32_t* where) {
+  const int64_t x = w * windows.stride[2] - windows.padding[2];
+  T largest = static_cast<T>(-__builtin_inf());
+  int64_t at = -1;
+  for (int64_t i = rows.first[0]; i < rows.end[0]; ++i) {
+    for (int64_t j = rows.first[1]; j < rows.end[1]; ++j) {
+      const int64_t row = rows.rowAt(in, windows, i, j);
+      for (int64_t k = 0; k < windows.kernel[2]; ++k) {
+        const int64_t column = x + k * windows.dilation[2];
+        if (column < 0 || column >= in[2]) continue;
+        const T value = source[row + column];
+        if (at >= 0 && !(value > largest) && value == value) continue;
+        largest = value;
+        at = row + column;
+      }
+    }
+  }
+  best[w] = largest;
+  where[w] = static_cast<int32_t>(at);
+}
+
+/// The windows of a row that the padding does not cut: [*begin, *end).
+void interiorOf(const Windows& windows, int64_t in, int64_t out, int64_t* begin, int64_t* end) {
+  *begin = 0;
+  *end = out;
+  for (int tap = 0; tap < 2; ++tap) {  // the first, the last
+    const int64_t k = tap * (windows.kernel[2] - 1);
+    int64_t first, last;
+    validRange(k * windows.dilation[2] - windows.padding[2], windows.stride[2], in, out, &first,
+               &last);
+    if (first > *begin) *begin = first;
+    if (last < *end) *end = last;
+  }
+  if (*end < *begin) *end = *begin;
 }
 
 template <class V>
 void maxPlane(const Windows& windows, const int64_t* in, const int64_t* out,
-              const typename V::Scalar* source, typename V::Scalar* best, int32_t* where) {
-  using T = typename V::Scalar;
-  const T least = static_cast<T>(-__builtin_inf());
+              const typename V::Scalar* source, int64_t readable, typename V::Scalar* best,
+              int32_t* where) {
+  int64_t begin, end;
+  interiorOf(windows, in[2], out[2], &begin, &end);
   for (int64_t row = 0; row < out[0] * out[1]; ++row, best += out[2], where += out[2]) {
-    for (int64_t w = 0; w < out[2]; ++w) {
-      best[w] = least;
-      where[w] = -1;
+    const int64_t index[2] = {row / out[1], row % out[1]};
+    TapRows rows;
+    rows.readable = readable;
+    for (int axis = 0; axis < 2; ++axis) {
+      rows.origin[axis] = index[axis] * windows.stride[axis] - windows.padding[axis];
+      validRange(rows.origin[axis], windows.dilation[axis], in[axis], windows.kernel[axis],
+                 &rows.first[axis], &rows.end[axis]);
     }
-    const int64_t d = row / out[1] * windows.stride[0] - windows.padding[0];
-    const int64_t h = row % out[1] * windows.stride[1] - windows.padding[1];
-    for (int64_t i = 0; i < windows.kernel[0]; ++i) {
-      const int64_t z = d + i * windows.dilation[0];
-      if (z < 0 || z >= in[0]) continue;
-      for (int64_t j = 0; j < windows.kernel[1]; ++j) {
-        const int64_t y = h + j * windows.dilation[1];
-        if (y < 0 || y >= in[1]) continue;
-        const int64_t position = (z * in[1] + y) * in[2];
-        for (int64_t k = 0; k < windows.kernel[2]; ++k) {
-          takeTap<V>(source + position, k * windows.dilation[2] - windows.padding[2],
-                     windows.stride[2], in[2], position, out[2], best, where);
-        }
-      }
+    const bool empty = rows.first[0] == rows.end[0] || rows.first[1] == rows.end[1];
+    const int64_t from = empty ? out[2] : begin, to = empty ? out[2] : end;
+    for (int64_t w = 0; w < from; ++w) {
+      maxOfCutWindow(windows, rows, in, source, w, best, where);
+    }
+    switch (windows.stride[2]) {
+      case 1:
+        maxOfInterior<V, 1>(windows, rows, in, source, from, to, best, where);
+        break;
+      case 2:
+        maxOfInterior<V, 2>(windows, rows, in, source, from, to, best, where);
+        break;
+      default:
+        maxOfInterior<V, 0>(windows, rows, in, source, from, to, best, where);
+    }
+    for (int64_t w = to; w < out[2]; ++w) {
+      maxOfCutWindow(windows, rows, in, source, w, best, where);
     }
   }
 }
@@ -135,7 +255,7 @@ Status maxPool(const OpCall& call) {
   parallelFor(in.count, kThreadWork / (taps * out.size) + 1, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       maxPlane<V>(windows, in.extents, out.extents, source.as<T>() + i * in.size,
-                  values + i * out.size, positions + i * out.size);
+                  (in.count - i) * in.size, values + i * out.size, positions + i * out.size);
     }
   });
   return Status::ok;
@@ -191,32 +311,124 @@ Status adaptiveMaxPool(const OpCall& call) {
 
 /// Whether every position is in a plane, or -1 for none.
 bool positionsFit(const int32_t* positions, int64_t count, int64_t planeSize) {
-  bool fit = true;
-  for (int64_t i = 0; i < count; ++i) fit &= positions[i] >= -1 && positions[i] < planeSize;
-  return fit;
+  int32_t least = 0, most = -1;
+  for (int64_t i = 0; i < count; ++i) {
+    least = positions[i] < least ? positions[i] : least;
+    most = positions[i] > most ? positions[i] : most;
+  }
+  return least >= -1 && most < planeSize;
 }
 
-/// inputs: elements, their positions; output: what the positions count.
+/// Adds a plane's elements to the positions they came from, which lie in the plane.
+template <typename T>
+void addAtPositions(const T* grad, const int32_t* where, int64_t count, T* sums) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (where[i] >= 0) sums[where[i]] += grad[i];
+  }
+}
+
+#if KINDLING_ISA_LEVEL > 0
+/// to[2 i] = even[i], to[2 i + 1] = odd[i]
+KINDLING_INLINE void storeInterleaved(VecF even, VecF odd, float* to) {
+#if KINDLING_ISA_LEVEL == 2
+  const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i high =
+      _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
+  _mm512_storeu_ps(to, _mm512_permutex2var_ps(even.v, low, odd.v));
+  _mm512_storeu_ps(to + VecF::width, _mm512_permutex2var_ps(even.v, high, odd.v));
+#else
+  const __m256 low = _mm256_unpacklo_ps(even.v, odd.v), high = _mm256_unpackhi_ps(even.v, odd.v);
+  _mm256_storeu_ps(to, _mm256_permute2f128_ps(low, high, 0x20));
+  _mm256_storeu_ps(to + VecF::width, _mm256_permute2f128_ps(low, high, 0x31));
+#endif
+}
+
+KINDLING_INLINE void storeInterleavedFirst(VecF even, VecF odd, int pairs, float* to) {
+  if (pairs == VecF::width) return storeInterleaved(even, odd, to);
+#if KINDLING_ISA_LEVEL == 2
+  const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  const __m512i high =
+      _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
+  const uint32_t lanes = (uint32_t{1} << 2 * pairs) - 1;
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>(lanes),
+                        _mm512_permutex2var_ps(even.v, low, odd.v));
+  _mm512_mask_storeu_ps(to + VecF::width, static_cast<__mmask16>(lanes >> VecF::width),
+                        _mm512_permutex2var_ps(even.v, high, odd.v));
+#else
+  alignas(kAlignment) float both[2 * VecF::width];
+  storeInterleaved(even, odd, both);
+  for (int i = 0; i < 2 * pairs; ++i) to[i] = both[i];
+#endif
+}
+#endif
+
+/// The same where every element came from its own 2 by 2 block, as those of the common pooling do:
+/// the blocks are written in passing. False, with anything in `sums`, where they did not.
+bool addFromBlocks(const double*, const int32_t*, const Planes&, const Planes&, double*) {
+  return false;
+}
+bool addFromBlocks(const float* grad, const int32_t* where, const Planes& from, const Planes& to,
+                   float* sums) {
+#if KINDLING_ISA_LEVEL == 0
+  (void)grad, (void)where, (void)from, (void)to, (void)sums;
+  return false;
+#else
+  const int64_t width = to.extents[2], columns = from.extents[2];
+  if (to.extents[0] * to.extents[1] != 2 * from.extents[0] * from.extents[1]) return false;
+  if (width != 2 * columns) return false;
+  int32_t steps[VecI::width];
+  for (int i = 0; i < VecI::width; ++i) steps[i] = 2 * i;
+  const VecI offsets = VecI::load(steps);
+  const int32_t across = static_cast<int32_t>(width);
+  const VecF none = VecF::zero();
+  for (int64_t row = 0; row < from.extents[0] * from.extents[1]; ++row) {
+    for (int64_t w = 0; w < columns; w += VecF::width) {
+      const int lanes = columns - w < VecF::width ? static_cast<int>(columns - w) : VecF::width;
+      const int64_t corner = 2 * row * width + 2 * w;
+      const VecF value = VecF::loadPartial(grad, lanes);
+      const VecI at =
+          VecI::loadPartial(where, lanes) - VecI::set1(static_cast<int32_t>(corner)) - offsets;
+      const auto a = at == VecI::set1(0), b = at == VecI::set1(1);
+      const auto c = at == VecI::set1(across), d = at == VecI::set1(across + 1);
+      const uint32_t wanted = (1u << lanes) - 1;
+      if (((a | b | c | d).bits() & wanted) != wanted) return false;
+      storeInterleavedFirst(select(a, value, none), select(b, value, none), lanes, sums + corner);
+      storeInterleavedFirst(select(c, value, none), select(d, value, none), lanes,
+                            sums + corner + width);
+      where += lanes;
+      grad += lanes;
+    }
+  }
+  return true;
+#endif
+}
+
+/// inputs: elements, their positions; output: what the positions count. Where a position is outside
+/// its plane, nothing is written outside the planes, and the result is not to be used.
 template <typename T>
 Status maxPoolBackward(const OpCall& call) {
   const TensorView& out = call.outputs[0];
   const Contiguous grad(call.inputs[0]), positions(call.inputs[1]);
   if (!grad.ok() || !positions.ok()) return noMemory(nameOf(call.op));
   const Planes from = planesOf(call.inputs[0]), to = planesOf(out);
-  const int32_t* const where = positions.as<int32_t>();
-  if (!positionsFit(where, call.inputs[1].size, to.size)) {
-    return fail(Status::indexOutOfRange, "%s: a position is outside its plane", nameOf(call.op));
-  }
-  T* const sums = static_cast<T*>(out.data);
+  bool fit = true;
   parallelFor(to.count, kThreadWork / (from.size + to.size + 1) + 1, 1,
               [&](int64_t begin, int64_t end) {
-                for (int64_t i = begin * to.size; i < end * to.size; ++i) sums[i] = T(0);
-                for (int64_t i = begin * from.size; i < end * from.size; ++i) {
-                  if (where[i] < 0) continue;
-                  sums[i / from.size * to.size + where[i]] += grad.as<T>()[i];
+                for (int64_t i = begin; i < end; ++i) {
+                  const int32_t* const where = positions.as<int32_t>() + i * from.size;
+                  const T* const values = grad.as<T>() + i * from.size;
+                  T* const sums = static_cast<T*>(out.data) + i * to.size;
+                  if (addFromBlocks(values, where, from, to, sums)) continue;
+                  if (!positionsFit(where, from.size, to.size)) {
+                    __atomic_store_n(&fit, false, __ATOMIC_RELAXED);
+                    return;
+                  }
+                  for (int64_t j = 0; j < to.size; ++j) sums[j] = T(0);
+                  addAtPositions(values, where, from.size, sums);
                 }
               });
-  return Status::ok;
+  if (fit) return Status::ok;
+  return fail(Status::indexOutOfRange, "%s: a position is outside its plane", nameOf(call.op));
 }
 
 /// inputs: what the positions count, the positions; output: the elements at them, 0 for none.
@@ -232,9 +444,11 @@ Status maxPoolGather(const OpCall& call) {
   }
   T* const picked = static_cast<T*>(out.data);
   parallelFor(to.count, kThreadWork / (to.size + 1) + 1, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin * to.size; i < end * to.size; ++i) {
-      const T* const plane = source.as<T>() + i / to.size * from.size;
-      picked[i] = where[i] < 0 ? T(0) : plane[where[i]];
+    for (int64_t i = begin; i < end; ++i) {
+      const T* const plane = source.as<T>() + i * from.size;
+      for (int64_t j = i * to.size; j < (i + 1) * to.size; ++j) {
+        picked[j] = where[j] < 0 ? T(0) : plane[where[j]];
+      }
     }
   });
   return Status::ok;

@@ -3,6 +3,7 @@
 // map and its adjoint, serves them all; what differs are the tables of windows and weights.
 
 #include "core/status.h"
+#include "cpu/convolution_pieces.h"
 #include "cpu/kernel_table.h"
 #include "cpu/parallel.h"
 #include "cpu/pooling.h"
@@ -21,9 +22,17 @@ struct Window {
   double divisor;     // of the sum
 };
 
+/// Windows [begin, end) along the rows that differ in their place alone: they weigh all positions
+/// alike, and follow each other at a distance of `stride`.
+struct Run {
+  int64_t begin, end, stride;
+};
+
 /// The windows of all three axes.
 struct Map {
   Window* axes[3];
+  Run run;     // of the last axis
+  bool whole;  // whether there is one window, over the whole plane
 };
 
 double weightAt(const Window& window, int64_t i) {
@@ -103,6 +112,37 @@ void fillAxis(const OpCall& call, int axis, int64_t in, int64_t out, Window* win
   }
 }
 
+bool isPlain(const Window& window) {
+  return window.count > 2 ||
+         (weightAt(window, 0) == 1.0 && weightAt(window, window.count - 1) == 1.0);
+}
+
+/// The run that the window in the middle is part of.
+Run runOf(const Window* windows, int64_t out) {
+  const int64_t middle = out / 2;
+  const Window& like = windows[middle];
+  Run run = {middle, middle + 1, out > 1 ? like.begin - windows[middle - 1].begin : 1};
+  if (like.count == 0 || !isPlain(like)) return {0, 0, 1};
+  const auto belongs = [&](int64_t i) {
+    return windows[i].begin == like.begin + (i - middle) * run.stride &&
+           windows[i].count == like.count && windows[i].divisor == like.divisor &&
+           isPlain(windows[i]);
+  };
+  while (run.begin > 0 && belongs(run.begin - 1)) --run.begin;
+  while (run.end < out && belongs(run.end)) ++run.end;
+  return run;
+}
+
+bool coversAll(const Map& map, const int64_t* in, const int64_t* out) {
+  for (int axis = 0; axis < 3; ++axis) {
+    const Window& window = map.axes[axis][0];
+    if (out[axis] != 1 || window.begin != 0 || window.count != in[axis] || !isPlain(window)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // ---- the kernels
 
 /// to[i] (+)= from[i] * weight
@@ -153,58 +193,193 @@ const typename V::Scalar* combineRows(const Window& depths, const Window& height
   return row;
 }
 
+/// The means of a run's windows over a row; returns how many were written.
+int64_t addRunOf(const Run&, const Window&, const double*, double, double*) { return 0; }
+int64_t addRunOf(const Run& run, const Window& first, const float* row, double divisor,
+                 float* result) {
+#if KINDLING_ISA_LEVEL == 0
+  (void)run, (void)first, (void)row, (void)divisor, (void)result;
+  return 0;
+#else
+  if (run.stride != 1 && run.stride != 2) return 0;
+  const VecF by = VecF::set1(static_cast<float>(divisor));
+  const float* const from = row + first.begin;
+  const int64_t count = run.end - run.begin;
+  for (int64_t i = 0; i < count; i += VecF::width) {
+    const int lanes = count - i < VecF::width ? static_cast<int>(count - i) : VecF::width;
+    VecF sum = loadLanes(from + i * run.stride, run.stride, 0, lanes);
+    for (int64_t k = 1; k < first.count; ++k) {
+      sum = sum + loadLanes(from + i * run.stride + k, run.stride, 0, lanes);
+    }
+    storeFirst(sum / by, result + i, lanes);
+  }
+  return count;
+#endif
+}
+
+template <typename T>
+T meanOf(const Window& window, const T* row, double divisor) {
+  const T* const at = row + window.begin;
+  T total = T(0);
+  if (window.count == 1) {
+    total = at[0] * static_cast<T>(window.weights[0]);
+  } else if (window.count == 2) {
+    total = at[0] * static_cast<T>(window.weights[0]) + at[1] * static_cast<T>(window.weights[1]);
+  } else {
+    for (int64_t k = 0; k < window.count; ++k) total += at[k];
+  }
+  return total / static_cast<T>(divisor * window.divisor);
+}
+
+template <class V>
+typename V::Scalar sumOf(const typename V::Scalar* source, int64_t count) {
+  constexpr int kChains = 4;
+  V sums[kChains] = {V::zero(), V::zero(), V::zero(), V::zero()};
+  int64_t i = 0;
+  for (; i + kChains * V::width <= count; i += kChains * V::width) {
+    for (int j = 0; j < kChains; ++j) sums[j] = sums[j] + V::load(source + i + j * V::width);
+  }
+  for (; i < count; i += V::width) {
+    const int lanes = count - i < V::width ? static_cast<int>(count - i) : V::width;
+    sums[0] = sums[0] + V::loadPartial(source + i, lanes);
+  }
+  return reduceAdd((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+double divisorOf(const Map& map) {
+  return map.axes[0][0].divisor * map.axes[1][0].divisor * map.axes[2][0].divisor;
+}
+
 template <class V>
 void mapPlane(const Map& map, const int64_t* in, const int64_t* out,
               const typename V::Scalar* source, typename V::Scalar* row,
               typename V::Scalar* result) {
   using T = typename V::Scalar;
-  for (int64_t i = 0; i < out[0] * out[1]; ++i) {
+  if (map.whole) {
+    *result = sumOf<V>(source, in[0] * in[1] * in[2]) / static_cast<T>(divisorOf(map));
+    return;
+  }
+  for (int64_t i = 0; i < out[0] * out[1]; ++i, result += out[2]) {
     const Window& depths = map.axes[0][i / out[1]];
     const Window& heights = map.axes[1][i % out[1]];
     const T* const from = combineRows<V>(depths, heights, in, source, row);
     const double divisor = depths.divisor * heights.divisor;
-    for (int64_t w = 0; w < out[2]; ++w) {
-      const Window& window = map.axes[2][w];
-      const T* const at = from + window.begin;
-      T total;
-      if (window.count == 1) {
-        total = at[0] * static_cast<T>(window.weights[0]);
-      } else if (window.count == 2) {
-        total =
-            at[0] * static_cast<T>(window.weights[0]) + at[1] * static_cast<T>(window.weights[1]);
-      } else {
-        total = T(0);
-        for (int64_t k = 0; k < window.count; ++k) total += at[k];
-      }
-      *result++ = total / static_cast<T>(divisor * window.divisor);
+    const Window& first = map.axes[2][map.run.begin];
+    const int64_t done = map.run.begin + addRunOf(map.run, first, from, divisor * first.divisor,
+                                                  result + map.run.begin);
+    for (int64_t w = 0; w < map.run.begin; ++w) {
+      result[w] = meanOf(map.axes[2][w], from, divisor);
     }
+    for (int64_t w = done; w < out[2]; ++w) result[w] = meanOf(map.axes[2][w], from, divisor);
   }
 }
 
+constexpr int64_t kRunMargin = 16;  // zeros in front of and behind the shares of a run
+
+/// The shares of a run's windows spread over a row: row[position] = sum of the shares of the
+/// windows that contain it. `shares` has zeros around it. Returns the windows that were spread.
+int64_t spreadRun(const Run&, const Window&, const double*, double, double*, double*) { return 0; }
+int64_t spreadRun(const Run& run, const Window& first, const float* grad, double divisor,
+                  float* shares, float* row) {
+#if KINDLING_ISA_LEVEL == 0
+  (void)run, (void)first, (void)grad, (void)divisor, (void)shares, (void)row;
+  return 0;
+#else
+  if (run.stride != 2 || first.count < 2 || first.count / 2 > kRunMargin) return 0;
+  const VecF by = VecF::set1(static_cast<float>(divisor));
+  const int64_t count = run.end - run.begin;
+  for (int64_t i = 0; i < count; i += VecF::width) {
+    const int lanes = count - i < VecF::width ? static_cast<int>(count - i) : VecF::width;
+    storeFirst(VecF::loadPartial(grad + i, lanes) / by, shares + i, lanes);
+  }
+  const int64_t length = 2 * (count - 1) + first.count;
+  float* const to = row + first.begin;
+  for (int64_t i = 0; 2 * i < length; i += VecF::width) {
+    VecF even = VecF::load(shares + i), odd = even;
+    for (int64_t k = 2; k < first.count; ++k) {
+      const VecF share = VecF::load(shares + i - k / 2);
+      if (k % 2) {
+        odd = odd + share;
+      } else {
+        even = even + share;
+      }
+    }
+    float both[2 * VecF::width];
+#if KINDLING_ISA_LEVEL == 2
+    const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i high =
+        _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
+    const VecF front = {_mm512_permutex2var_ps(even.v, low, odd.v)};
+    const VecF back = {_mm512_permutex2var_ps(even.v, high, odd.v)};
+#else
+    const __m256 low = _mm256_unpacklo_ps(even.v, odd.v), high = _mm256_unpackhi_ps(even.v, odd.v);
+    const VecF front = {_mm256_permute2f128_ps(low, high, 0x20)};
+    const VecF back = {_mm256_permute2f128_ps(low, high, 0x31)};
+#endif
+    if (2 * i + 2 * VecF::width <= length) {
+      front.store(to + 2 * i);
+      back.store(to + 2 * i + VecF::width);
+    } else {
+      front.store(both);
+      back.store(both + VecF::width);
+      for (int64_t j = 2 * i; j < length; ++j) to[j] = both[j - 2 * i];
+    }
+  }
+  return count;
+#endif
+}
+
+/// What a thread works with.
+template <typename T>
+struct Rows {
+  T *row, *shares;
+  bool* started;  // of the result's rows
+};
+
 template <class V>
 void adjointPlane(const Map& map, const int64_t* in, const int64_t* out,
-                  const typename V::Scalar* grad, typename V::Scalar* row,
+                  const typename V::Scalar* grad, const Rows<typename V::Scalar>& room,
                   typename V::Scalar* result) {
   using T = typename V::Scalar;
-  for (int64_t i = 0; i < in[0] * in[1] * in[2]; ++i) result[i] = T(0);
-  for (int64_t i = 0; i < out[0] * out[1]; ++i) {
+  if (map.whole) {
+    const T share = *grad / static_cast<T>(divisorOf(map));
+    for (int64_t i = 0; i < in[0] * in[1] * in[2]; ++i) result[i] = share;
+    return;
+  }
+  for (int64_t i = 0; i < in[0] * in[1]; ++i) room.started[i] = false;
+  for (int64_t i = 0; i < out[0] * out[1]; ++i, grad += out[2]) {
     const Window& depths = map.axes[0][i / out[1]];
     const Window& heights = map.axes[1][i % out[1]];
     const double divisor = depths.divisor * heights.divisor;
-    for (int64_t w = 0; w < in[2]; ++w) row[w] = T(0);
+    for (int64_t w = 0; w < in[2]; ++w) room.row[w] = T(0);
+    const Window& first = map.axes[2][map.run.begin];
+    const int64_t done = map.run.begin + spreadRun(map.run, first, grad + map.run.begin,
+                                                   divisor * first.divisor, room.shares, room.row);
     for (int64_t w = 0; w < out[2]; ++w) {
+      if (w == map.run.begin) w = done;
+      if (w == out[2]) break;
       const Window& window = map.axes[2][w];
-      const T share = *grad++ / static_cast<T>(divisor * window.divisor);
+      const T share = grad[w] / static_cast<T>(divisor * window.divisor);
       for (int64_t k = 0; k < window.count; ++k) {
-        row[window.begin + k] += share * static_cast<T>(weightAt(window, k));
+        room.row[window.begin + k] += share * static_cast<T>(weightAt(window, k));
       }
     }
     for (int64_t d = 0; d < depths.count; ++d) {
       for (int64_t h = 0; h < heights.count; ++h) {
-        addRow<V, true>(row, weightAt(depths, d) * weightAt(heights, h), in[2],
-                        result + ((depths.begin + d) * in[1] + heights.begin + h) * in[2]);
+        const double weight = weightAt(depths, d) * weightAt(heights, h);
+        const int64_t at = (depths.begin + d) * in[1] + heights.begin + h;
+        if (room.started[at]) {
+          addRow<V, true>(room.row, weight, in[2], result + at * in[2]);
+        } else {
+          addRow<V, false>(room.row, weight, in[2], result + at * in[2]);
+          room.started[at] = true;
+        }
       }
     }
+  }
+  for (int64_t i = 0; i < in[0] * in[1]; ++i) {
+    if (room.started[i]) continue;
+    for (int64_t w = 0; w < in[2]; ++w) result[i * in[2] + w] = T(0);
   }
 }
 
@@ -230,20 +405,28 @@ Status apply(const OpCall& call) {
     fillAxis(call, axis, in.extents[axis], out.extents[axis], next);
     next += out.extents[axis];
   }
+  map.run = runOf(map.axes[2], out.extents[2]);
+  map.whole = coversAll(map, in.extents, out.extents);
+  const int64_t shareCount = out.extents[2] + 4 * kRunMargin;
   T* const to = static_cast<T*>(result.data);
   bool ok = true;
   parallelFor(in.count, kThreadWork / (in.size + out.size) + 1, 1, [&](int64_t begin, int64_t end) {
-    const Scratch row(static_cast<size_t>(in.extents[2]) * sizeof(T));
-    if (!row.ok()) {
+    const Scratch memory(static_cast<size_t>(in.extents[2] + shareCount) * sizeof(T) +
+                         static_cast<size_t>(kAdjoint ? in.extents[0] * in.extents[1] : 0));
+    if (!memory.ok()) {
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
+    T* const shares = memory.as<T>();
+    T* const row = shares + shareCount;
+    for (int64_t i = 0; i < shareCount; ++i) shares[i] = T(0);
+    const Rows<T> room = {row, shares + kRunMargin, reinterpret_cast<bool*>(row + in.extents[2])};
     for (int64_t i = begin; i < end; ++i) {
       if (kAdjoint) {
-        adjointPlane<V>(map, in.extents, out.extents, given.as<T>() + i * out.size, row.as<T>(),
+        adjointPlane<V>(map, in.extents, out.extents, given.as<T>() + i * out.size, room,
                         to + i * in.size);
       } else {
-        mapPlane<V>(map, in.extents, out.extents, given.as<T>() + i * in.size, row.as<T>(),
+        mapPlane<V>(map, in.extents, out.extents, given.as<T>() + i * in.size, row,
                     to + i * out.size);
       }
     }
