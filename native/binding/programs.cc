@@ -25,7 +25,7 @@ napi_value arrayOf(napi_env env, const std::vector<double>& numbers) {
 
 Programs::~Programs() {
   executor_.reset();
-  if (told_) napi_release_threadsafe_function(told_, napi_tsfn_abort);
+  if (told_ && !isClosed_) napi_release_threadsafe_function(told_, napi_tsfn_abort);
 }
 
 uint32_t Programs::create(const double* words, size_t count) {
@@ -68,7 +68,11 @@ void Programs::onDone(void* context, const Run& run, Status status, const char* 
     programs.ended_.push_back({run.id, status, message, run.seconds});
   }
   // One call delivers all that ended until it comes.
-  if (first) napi_call_threadsafe_function(programs.told_, nullptr, napi_tsfn_nonblocking);
+  if (!first || programs.isClosed_) return;
+  const napi_status called =
+      napi_call_threadsafe_function(programs.told_, nullptr, napi_tsfn_nonblocking);
+  // The environment is going: this call has given the function up, which must not be used again.
+  if (called == napi_closing) programs.isClosed_ = true;
 }
 
 void Programs::deliver(napi_env env, napi_value callback, void* context, void*) {

@@ -56,6 +56,7 @@ class Programs {
   std::unordered_map<uint32_t, std::shared_ptr<const Program>> programs_;
   uint32_t nextProgram_ = 1;
   napi_threadsafe_function told_ = nullptr;
+  bool isClosed_ = false;  // set and read by the executor's thread, or when that has ended
   uint32_t underWay_ = 0;  // while there are any, the process stays alive
   std::mutex endedMutex_;
   std::vector<Ended> ended_;

@@ -77,6 +77,73 @@ describe('threads', () => {
   });
 });
 
+describe('compiled steps', () => {
+  const step = `
+    const a = k.rand([200, 200]);
+    const total = k.zeros([1]);
+    const step = k.compile((x) => {
+      let y = x;
+      for (let i = 0; i < 20; i++) y = y.matmul(x).mul(1e-2);
+      k.assign(total, total.add(y.sum().mul(0)).add(1));
+      return total;
+    });
+  `;
+
+  test('a worker may be ended while steps are under way', () => {
+    const result = childJson(`
+      const { Worker } = require('node:worker_threads');
+      const source = 'const k = require(' + ${JSON.stringify(JSON.stringify(library))} + ');' + ${JSON.stringify(step)}
+        + 'for (let i = 0; i < 50; i++) step(a).catch(() => {});'
+        + 'step(a).then(() => {}); require("node:worker_threads").parentPort.postMessage(0);';
+      (async () => {
+        for (let i = 0; i < 12; i++) {
+          const worker = new Worker(source, { eval: true });
+          await new Promise((resolve) => worker.once('message', resolve));
+          // At different places in the queue.
+          await new Promise((resolve) => setTimeout(resolve, 3 * i));
+          await worker.terminate();
+        }
+        ${step}
+        for (let i = 0; i < 3; i++) await step(a);
+        console.log(JSON.stringify(total.item()));
+      })();
+    `);
+    expect(result).toBe(3);
+  });
+
+  test('a step under way keeps the process alive, and no longer', () => {
+    const { status, signal, output, errors } = runChild(`
+      ${step}
+      Promise.all([step(a), step(a)]).then(([, last]) => console.log(last.item()));
+    `);
+    expect({ status, signal, output, errors }).toEqual({ status: 0, signal: null, output: '2', errors: '' });
+  });
+
+  test('the process may exit while steps are under way', () => {
+    const { status, signal, errors } = runChild(`
+      ${step}
+      for (let i = 0; i < 30; i++) step(a);
+      setTimeout(() => process.exit(0), 20);
+    `);
+    expect({ status, signal, errors }).toEqual({ status: 0, signal: null, errors: '' });
+  });
+
+  test('an interrupt ends a process whose steps are under way at once', () => {
+    const result = childJson(`
+      const { spawn } = require('node:child_process');
+      const source = 'const k = require(' + ${JSON.stringify(JSON.stringify(library))} + ');' + ${JSON.stringify(step)}
+        + 'for (let i = 0; i < 20000; i++) step(a); console.log("begun");';
+      const child = spawn(process.execPath, ['-e', source], { stdio: ['ignore', 'pipe', 'inherit'] });
+      child.stdout.once('data', () => {
+        const start = performance.now();
+        child.kill('SIGINT');
+        child.once('exit', (code, signal) => console.log(JSON.stringify({ signal, quick: performance.now() - start < 1000 })));
+      });
+    `);
+    expect(result).toEqual({ signal: 'SIGINT', quick: true });
+  });
+});
+
 describe('exits', () => {
   test.each([
     ['at the end of the program', ''],
