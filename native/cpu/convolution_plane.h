@@ -17,6 +17,7 @@ namespace {
 struct Padded {
   int64_t first[kSpatial], stride[kSpatial];
   int64_t phases[kSpatial], extents[kSpatial];  // extents: of one phase
+  int64_t lead;                                 // unused elements in front of a phase
   int64_t pitch;                                // from row to row
   int64_t phase, size;                          // elements of one phase, of all
 
@@ -28,7 +29,7 @@ struct Padded {
       which = which * phases[axis] + at[axis] % stride[axis];
     }
     const int64_t row = at[0] / stride[0] * extents[1] + at[1] / stride[1];
-    return which * phase + row * pitch + at[2] / stride[2];
+    return which * phase + lead + row * pitch + at[2] / stride[2];
   }
   int64_t rowOf(int64_t d, int64_t h) const { return (d * extents[1] + h) * pitch; }
 };
@@ -63,12 +64,16 @@ inline bool layOut(const GatherProblem<float>* problems, int64_t count, Padded* 
     if (plane->extents[axis] > kMostPlaneElements) return false;
     phases *= plane->phases[axis];
   }
-  // Rows begin at whole vectors, so that at least the loads of one tap are aligned.
+  // The channel's first column stands at a whole vector, behind the padding, so that it is copied
+  // by whole vectors: the padding of a row is what they leave behind the row and in front of the
+  // next.
+  const int64_t padding = plane->first[2] < 0 ? -plane->first[2] : 0;
+  plane->lead = (GemmVec::width - padding % GemmVec::width) % GemmVec::width;
   plane->pitch = (plane->extents[2] + GemmVec::width - 1) / GemmVec::width * GemmVec::width;
   const int64_t rows = plane->extents[0] * plane->extents[1];
   if (phases > kMostPlaneElements || rows > kMostPlaneElements) return false;
   if (phases * rows > kMostPlaneElements / plane->pitch) return false;
-  plane->phase = rows * plane->pitch;
+  plane->phase = rows * plane->pitch + (plane->lead > 0 ? GemmVec::width : 0);
   plane->size = phases * plane->phase;
   return true;
 }
@@ -106,6 +111,8 @@ inline int64_t rowStepOf(const TapAxis& taps, int64_t stride) {
 inline void fillPlane(const Padded& plane, const float* source, const int64_t* extents, float* to) {
   constexpr int kWidth = GemmVec::width;
   const int64_t stride = plane.stride[2], width = plane.extents[2];
+  // Then whole vectors end before the next row's elements.
+  const bool aligned = (plane.lead - plane.first[2]) % kWidth == 0 && plane.first[2] <= 0;
   for (int64_t rd = 0; rd < plane.phases[0]; ++rd) {
     for (int64_t rh = 0; rh < plane.phases[1]; ++rh) {
       for (int64_t rw = 0; rw < plane.phases[2]; ++rw, to += plane.phase) {
@@ -119,11 +126,15 @@ inline void fillPlane(const Padded& plane, const float* source, const int64_t* e
             const int64_t y = plane.first[1] + rh + h * plane.stride[1];
             if (y < 0 || y >= extents[1]) continue;
             const float* const from = source + (z * extents[1] + y) * extents[2] + x;
-            float* const row = to + plane.rowOf(d, h);
+            float* const row = to + plane.lead + plane.rowOf(d, h);
             int64_t at = begin;
             if (stride == 1) {
               for (; at + kWidth <= end; at += kWidth) {
                 GemmVec::load(from + at).store(row + at);
+              }
+              if (at < end && aligned) {
+                GemmVec::loadPartial(from + at, static_cast<int>(end - at)).store(row + at);
+                continue;
               }
             }
             for (; at < end; at += kWidth) {
