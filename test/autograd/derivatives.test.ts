@@ -24,6 +24,7 @@ import {
   zeros,
   type Tensor,
 } from '../../lib';
+import { countTensors } from '../tensorCount';
 
 const x3 = (): Tensor => tensor([0.5, -1, 2]);
 
@@ -162,7 +163,7 @@ describe('checkpoints', () => {
     const deep = (x: Tensor): Tensor => Array.from({ length: 20 }).reduce<Tensor>((y) => y.sin(), x);
     const held = (apply: (x: Tensor) => Tensor): number => {
       const x = zeros([1000], { requiresGrad: true });
-      const before = memoryStats().tensors;
+      const before = countTensors();
       const y = apply(x);
       const after = memoryStats().tensors - before;
       y.dispose();

@@ -481,7 +481,7 @@ test('a thousand runs leave no memory behind, and buffers are shared', async () 
   tidy(() => undefined);
 });
 
-/** The delay of the event loop that 99 % of its turns stay below, and how many turns there were. */
+/** The delay of the event loop that 99 % of its turns stay below, in ms, and how many turns there were. */
 async function loopDelay(work: () => Promise<unknown>): Promise<{ p99: number; turns: number }> {
   const delays: number[] = [];
   let last = performance.now();
@@ -509,10 +509,11 @@ test('the event loop is free while steps run', async () => {
   const x = rand([1024, 700]);
   const y = labels(1024, 10);
   await step(x, y);
-  // The best of three: a machine that is busy with something else delays the loop, too.
-  const tries = [];
-  for (let i = 0; i < 3; i++)
-    tries.push(await loopDelay(() => Promise.all(Array.from({ length: 12 }, () => step(x, y)))));
-  expect(Math.max(...tries.map(({ turns }) => turns))).toBeGreaterThan(15);
-  expect(Math.min(...tries.map(({ p99 }) => p99))).toBeLessThan(20);
+  // The best of some: a machine that is busy with something else delays the loop, too. A loop that
+  // the steps hold is never free: with steps on the main thread this finds 0 turns.
+  const tries: { p99: number; turns: number }[] = [];
+  const isFree = ({ p99, turns }: { p99: number; turns: number }) => p99 < 20 && turns > 100;
+  while (tries.length < 8 && !tries.some(isFree))
+    tries.push(await loopDelay(() => Promise.all(Array.from({ length: 50 }, () => step(x, y)))));
+  expect(tries.filter(isFree)).not.toEqual([]);
 });

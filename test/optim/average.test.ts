@@ -1,5 +1,6 @@
 /** Moving averages of weights, gradient accumulation, and clipping beside the formulas. */
 import { memoryStats, nn, optim, tensor, tidy, type Tensor } from '../../lib';
+import { countTensors } from '../tensorCount';
 
 const leaf = (...values: number[]): Tensor => tensor(values, { requiresGrad: true });
 
@@ -37,7 +38,7 @@ test('an average that has arrived stays exactly', () => {
 });
 
 test('store, apply to these or others, restore; saved state; no memory left', () => {
-  const before = memoryStats().tensors;
+  const before = countTensors();
   const [p, q] = [leaf(1, 2), leaf(0, 0)];
   const average = new optim.ExponentialMovingAverage([p], { decay: 0.5 });
   p.grad = tensor([2, 2]);
@@ -54,7 +55,7 @@ test('store, apply to these or others, restore; saved state; no memory left', ()
   other.loadStateDict(average.stateDict());
   expect(other.stateDict()).toMatchObject({ decay: 0.5, updates: 1 });
   expect(other.averages[0].toArray()).toEqual([0, 1]);
-  const count = memoryStats().tensors;
+  const count = countTensors();
   for (let i = 0; i < 3; i++) {
     average.update();
     average.apply();
@@ -179,7 +180,7 @@ test('norms of any order', () => {
 test('clipping leaves no tensor behind', () => {
   const p = leaf(1, 2);
   p.grad = tensor([30, 40]);
-  const before = memoryStats().tensors;
+  const before = countTensors();
   optim.clipGradNorm([p], 1);
   optim.clipGradValue([p], 0.1);
   expect(memoryStats().tensors).toBe(before);
