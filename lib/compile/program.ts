@@ -11,6 +11,7 @@ import type { Graph, Value } from './ir';
 import { commitLast } from './passes/commit';
 import { removeDeadCode } from './passes/deadCode';
 import { separateOutputs } from './passes/outputs';
+import { foldEpilogues } from './passes/epilogue';
 import { foldConstants } from './passes/fold';
 import { fuseElementwise } from './passes/fuse';
 import { planMemory, type Plan } from './passes/plan';
@@ -30,7 +31,9 @@ export interface Launch {
 
 /** The passes, in their order. */
 function optimize(graph: Graph): Graph {
-  return removeDeadCode(fuseElementwise(foldConstants(commitLast(removeDeadCode(separateOutputs(graph))))));
+  return removeDeadCode(
+    fuseElementwise(foldEpilogues(foldConstants(commitLast(removeDeadCode(separateOutputs(graph)))))),
+  );
 }
 
 export class Program {

@@ -186,6 +186,12 @@ Status checkLinear(const OpCall& call) {
   const bool fits = x.shape[x.rank - 1] == weight.shape[1] &&
                     out.shape[x.rank - 1] == weight.shape[0] &&
                     isVector(bias, x.dtype, weight.shape[0]);
+  if (call.op == Op::linearEpilogue && call.ints[0] != 0) {
+    const TensorView& residual = call.inputs[3];
+    if (residual.dtype != x.dtype || !sameShape(residual, out)) {
+      return broken(call, "the residual differs from the result");
+    }
+  }
   return fits ? Status::ok : broken(call, "features differ");
 }
 

@@ -36,13 +36,14 @@ struct Block {
   int64_t firstPacked;  // the column that packedColumns begins with
   bool accumulate;
   const float* bias;
+  bool last;  // of k: what is left of the epilogue is its
 };
 
 Block blockOf(const Work& work, int64_t index) {
   const int64_t k = work.problem->k, blocks = work.plan->kBlocks;
   Block block = {
       work.problem, work.plan, index * k / blocks, 0, work.packedRows, work.packedColumns, 0,
-      true,         nullptr};
+      true,         nullptr,   index == blocks - 1};
   block.steps = (index + 1) * k / blocks - block.begin;
   if (index == 0) {
     block.accumulate = work.problem->accumulate;
@@ -122,6 +123,10 @@ void computeTile(const Block& block, TileKernel kernel, TileCall* call, int64_t 
     call->ldc = problem.ldc;
     call->bias = block.bias ? block.bias + column : nullptr;
     call->accumulate = block.accumulate;
+    call->residual =
+        block.last && problem.residual ? problem.residual + row * problem.ldr + column : nullptr;
+    call->ldr = problem.ldr;
+    call->relu = block.last && problem.relu;
     return kernel(*call);
   }
   alignas(kAlignment) float tile[kTileRows * kTileVectors * kWidth];
@@ -131,10 +136,16 @@ void computeTile(const Block& block, TileKernel kernel, TileCall* call, int64_t 
   call->ldc = width;
   call->bias = nullptr;
   call->accumulate = false;
+  call->residual = nullptr;
+  call->relu = false;
   kernel(*call);
+  TransposedEpilogue epilogue = {block.bias ? block.bias + row : nullptr, block.accumulate, nullptr,
+                                 problem.ldr, block.last && problem.relu};
+  if (block.last && problem.residual) {
+    epilogue.residual = problem.residual + column * problem.ldr + row;
+  }
   storeTransposed(tile, width, static_cast<int>(rows), least(width, problem.columnCount - column),
-                  problem.c + column * problem.ldc + row, problem.ldc,
-                  block.bias ? block.bias + row : nullptr, block.accumulate);
+                  problem.c + column * problem.ldc + row, problem.ldc, epilogue);
 }
 
 void setRows(const Block& block, int64_t row, int64_t rows, TileCall* call) {
@@ -272,6 +283,10 @@ bool multiplyInPieces(const GemmProblem& problem, int threads) {
       piece.columns.data = problem.columns.at(column, 0);
       piece.c += problem.transposed ? column * problem.ldc + row : row * problem.ldc + column;
       if (piece.bias) piece.bias += problem.transposed ? row : column;
+      if (piece.residual) {
+        piece.residual +=
+            problem.transposed ? column * problem.ldr + row : row * problem.ldr + column;
+      }
       if (!multiplyPiece(piece, threads)) return false;
     }
   }
@@ -306,17 +321,28 @@ void multiplyStream(const GemmProblem& p) {
       }
     }
     streamRange(stream, begin, end);
+    if (!p.residual && !p.relu) return;
+    const int64_t across = p.transposed ? 1 : p.ldr, along = p.transposed ? p.ldr : 1;
+    for (int64_t i = 0; i < p.rowCount; ++i) {
+      for (int64_t j = begin; j < end; ++j) {
+        float* to = p.c + i * cStride + j;
+        const float sum = p.residual ? *to + p.residual[i * across + j * along] : *to;
+        *to = p.relu && 0.0f > sum ? 0.0f : sum;
+      }
+    }
   });
 }
 
 DotProblem makeDots(const GemmProblem& p, int64_t biasStride) {
   const int64_t a = p.rows.across, b = p.columns.across;
   if (p.rowCount <= p.columnCount) {
-    return {p.rowCount, p.columnCount, p.k, p.rows.data, a, p.columns.data, b,
-            p.c,        p.ldc,         1,   p.bias,      0, biasStride,     p.accumulate};
+    return {p.rowCount, p.columnCount, p.k,        p.rows.data, a,      p.columns.data,
+            b,          p.c,           p.ldc,      1,           p.bias, 0,
+            biasStride, p.accumulate,  p.residual, p.ldr,       1,      p.relu};
   }
   return {p.columnCount, p.rowCount, p.k,   p.columns.data, b,          p.rows.data, a,
-          p.c,           1,          p.ldc, p.bias,         biasStride, 0,           p.accumulate};
+          p.c,           1,          p.ldc, p.bias,         biasStride, 0,           p.accumulate,
+          p.residual,    1,          p.ldr, p.relu};
 }
 
 bool multiply(const GemmProblem& problem) {
@@ -351,10 +377,25 @@ bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t
     aRow = bCol = 0;
   }
   const GemmOperand left = {a, aRow, aCol}, right = {b, bCol, bRow};
-  const GemmProblem straight = {m, n,   k,     left,          right,
-                                c, ldc, false, epilogue.bias, epilogue.accumulate};
-  const GemmProblem swapped = {n, m,   k,    right,         left,
-                               c, ldc, true, epilogue.bias, epilogue.accumulate};
+  const GemmProblem straight = {m,
+                                n,
+                                k,
+                                left,
+                                right,
+                                c,
+                                ldc,
+                                false,
+                                epilogue.bias,
+                                epilogue.accumulate,
+                                epilogue.residual,
+                                epilogue.residualRow,
+                                epilogue.relu};
+  GemmProblem swapped = straight;
+  swapped.rowCount = n;
+  swapped.columnCount = m;
+  swapped.rows = right;
+  swapped.columns = left;
+  swapped.transposed = true;
   const double straightCost = problemCost(straight), swappedCost = problemCost(swapped);
   const bool swap = swappedCost < straightCost;
   if (aCol == 1 && bRow == 1) {

@@ -10,11 +10,16 @@ struct GemmEpilogue {
   const float* bias = nullptr;  // n values added to every row, or nullptr
   int64_t biasStride = 1;
   bool accumulate = false;  // add to what C holds instead of overwriting it
+  // Then, in this order:
+  const float* residual = nullptr;  // [m,n], added where given; unit column stride
+  int64_t residualRow = 0;          // its row stride
+  bool relu = false;
 };
 
-/// C[m,n] = A[m,k] B[k,n] (+ bias), each operand with its row and column stride in elements (0 and
-/// negative strides allowed for A and B). C has unit column stride and row stride ldc, and must not
-/// overlap A or B. k = 0 gives zeros (plus bias). Returns false when scratch memory ran out.
+/// C[m,n] = A[m,k] B[k,n] and the epilogue, each operand with its row and column stride in elements
+/// (0 and negative strides allowed for A and B). C has unit column stride and row stride ldc, and
+/// must not overlap A or B. k = 0 gives zeros (and the epilogue). Returns false when scratch memory
+/// ran out.
 bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t aCol,
           const float* b, int64_t bRow, int64_t bCol, float* c, int64_t ldc,
           const GemmEpilogue& epilogue);

@@ -21,6 +21,9 @@ struct DotProblem {
   const float* bias;  // nullptr, or values with these strides
   int64_t biasFew, biasMany;
   bool accumulate;
+  const float* residual;  // nullptr, or values with these strides
+  int64_t residualFew, residualMany;
+  bool relu;
 };
 
 template <int kFew, int kMany>
@@ -70,7 +73,11 @@ inline void dotTile(const DotProblem& problem, int64_t i, int64_t j) {
       float sum = sums[q];
       if (problem.bias) sum += problem.bias[(i + r) * problem.biasFew + (j + q) * problem.biasMany];
       float* to = problem.c + (i + r) * problem.cFew + (j + q) * problem.cMany;
-      *to = problem.accumulate ? *to + sum : sum;
+      if (problem.accumulate) sum = *to + sum;
+      if (problem.residual) {
+        sum += problem.residual[(i + r) * problem.residualFew + (j + q) * problem.residualMany];
+      }
+      *to = problem.relu && 0.0f > sum ? 0.0f : sum;
     }
   }
 }

@@ -22,6 +22,9 @@ struct TileCall {
   int64_t ldc;
   const float* bias;  // one value per column, or nullptr
   bool accumulate;
+  const float* residual = nullptr;  // added after that
+  int64_t ldr = 0;
+  bool relu = false;
   int lastLanes;  // columns in use of the last vector
 };
 
@@ -60,6 +63,23 @@ KINDLING_INLINE void storeTile(const TileCall& call, GemmVec (&acc)[kRows][kVect
       loadTileRow<kVectors, kPartial>(more, c + i * ldc, lastLanes);
 #pragma GCC unroll 16
       for (int j = 0; j < kVectors; ++j) acc[i][j] = acc[i][j] + more[j];
+    }
+  }
+  if (call.residual) {
+    const float* const residual = call.residual;
+    const int64_t ldr = call.ldr;
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+      loadTileRow<kVectors, kPartial>(more, residual + i * ldr, lastLanes);
+#pragma GCC unroll 16
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = acc[i][j] + more[j];
+    }
+  }
+  if (call.relu) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 16
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = relu(acc[i][j]);
     }
   }
 #pragma GCC unroll 16

@@ -94,9 +94,19 @@ inline void packPlainPanels(float* to, const GemmOperand& from, int64_t panels, 
   }
 }
 
-/// c[j * ldc + i] = tile[i * tileStride + j] (+ bias[i]) (+ what c holds), rows <= the width.
+/// What is done with a tile of a transposed result before it is stored, in this order.
+struct TransposedEpilogue {
+  const float* bias;  // one value for each i, or nullptr
+  bool accumulate;
+  const float* residual;  // laid out as c with ldr for ldc, or nullptr
+  int64_t ldr;
+  bool relu;
+};
+
+/// c[j * ldc + i] = tile[i * tileStride + j] and the epilogue, rows <= the width.
 inline void storeTransposed(const float* tile, int64_t tileStride, int rows, int64_t columns,
-                            float* c, int64_t ldc, const float* bias, bool accumulate) {
+                            float* c, int64_t ldc, const TransposedEpilogue& epilogue) {
+  const float* bias = epilogue.bias;
   constexpr int kWidth = GemmVec::width;
   const GemmVec biases = bias ? GemmVec::loadPartial(bias, rows) : GemmVec::zero();
   GemmVec block[kWidth];
@@ -110,7 +120,11 @@ inline void storeTransposed(const float* tile, int64_t tileStride, int rows, int
       float* to = c + (j + q) * ldc;
       GemmVec sum = block[q];
       if (bias) sum = sum + biases;
-      if (accumulate) sum = sum + GemmVec::loadPartial(to, rows);
+      if (epilogue.accumulate) sum = sum + GemmVec::loadPartial(to, rows);
+      if (epilogue.residual) {
+        sum = sum + GemmVec::loadPartial(epilogue.residual + (j + q) * epilogue.ldr, rows);
+      }
+      if (epilogue.relu) sum = relu(sum);
       storeFirst(sum, to, rows);
     }
   }

@@ -22,6 +22,9 @@ struct GemmProblem {
   bool transposed;
   const float* bias;
   bool accumulate;
+  const float* residual;  // laid out as c, with ldr for ldc; or nullptr
+  int64_t ldr;
+  bool relu;
 };
 
 struct GemmPlan {

@@ -39,6 +39,12 @@ KINDLING_INLINE GemmVec fma(GemmVec a, GemmVec b, GemmVec c) { return {a.v * b.v
 
 KINDLING_INLINE void storeFirst(GemmVec x, float* p, int n) { x.storePartial(p, n); }
 
+/// NaN stays.
+KINDLING_INLINE GemmVec relu(GemmVec x) {
+  for (int i = 0; i < 4; ++i) x.v[i] = 0.0f > x.v[i] ? 0.0f : x.v[i];
+  return x;
+}
+
 KINDLING_INLINE float reduceAdd(GemmVec a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
 
 KINDLING_INLINE void transposeSquare(GemmVec* x) {
@@ -66,6 +72,9 @@ KINDLING_INLINE void reduceAdd4(const GemmVec* x, float* sums) {
 #else
 
 using GemmVec = VecF;
+
+/// maxRaw gives its second operand where that is NaN.
+KINDLING_INLINE VecF relu(VecF x) { return maxRaw(VecF::zero(), x); }
 
 KINDLING_INLINE __m128 reduceAdd4(__m256 a, __m256 b, __m256 c, __m256 d) {
   const __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));

@@ -146,14 +146,13 @@ Status matmulFloat(const OpCall& call) {
   return ok ? Status::ok : noMemory("matmul");
 }
 
-Status linearFloat(const OpCall& call) {
+Status linearWith(const OpCall& call, GemmEpilogue epilogue) {
   const TensorView& x = call.inputs[0];
   const TensorView& weight = call.inputs[1];
   const TensorView& bias = call.inputs[2];
   const TensorView& out = call.outputs[0];
   if (out.size == 0) return Status::ok;
   const int64_t n = weight.shape[0], k = weight.shape[1];
-  GemmEpilogue epilogue;
   epilogue.bias = floatsOf(bias);
   epilogue.biasStride = bias.strides[0];
   const auto product = [&](const float* rows, int64_t rowStride, int64_t columnStride) {
@@ -168,6 +167,19 @@ Status linearFloat(const OpCall& call) {
   return dense.ok() && product(dense.floats(), k, 1) ? Status::ok : noMemory("linear");
 }
 
+Status linearFloat(const OpCall& call) { return linearWith(call, GemmEpilogue()); }
+
+Status linearEpilogue(const OpCall& call) {
+  GemmEpilogue epilogue;
+  epilogue.relu = call.ints[1] != 0;
+  if (call.ints[0] == 0) return linearWith(call, epilogue);
+  const Contiguous residual(call.inputs[3]);
+  if (!residual.ok()) return noMemory("linear");
+  epilogue.residual = residual.floats();
+  epilogue.residualRow = call.inputs[1].shape[0];
+  return linearWith(call, epilogue);
+}
+
 Status matmul(const OpCall& call) { return byFloat(call, matmulFloat, matmulDouble); }
 Status linear(const OpCall& call) { return byFloat(call, linearFloat, linearDouble); }
 
@@ -176,6 +188,7 @@ Status linear(const OpCall& call) { return byFloat(call, linearFloat, linearDoub
 void registerMatmul(Kernel* kernels) {
   kernels[static_cast<int>(Op::matmul)] = matmul;
   kernels[static_cast<int>(Op::linear)] = linear;
+  kernels[static_cast<int>(Op::linearEpilogue)] = linearEpilogue;
 }
 
 }  // namespace KINDLING_ISA

@@ -21,6 +21,9 @@
     const float* bias;                                                                   \
     int64_t biasStride;                                                                  \
     bool accumulate;                                                                     \
+    const float* residual;                                                               \
+    int64_t residualRow;                                                                 \
+    bool relu;                                                                           \
   };                                                                                     \
   bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t aCol, \
             const float* b, int64_t bRow, int64_t bCol, float* c, int64_t ldc,           \
@@ -45,22 +48,25 @@ struct Problem {
   int64_t ldc;
   bool bias, accumulate;
   int64_t biasStride;
+  bool residual = false, relu = false;
+  int64_t residualRow() const { return n + 3; }
 };
 
 bool multiply(Isa isa, const Problem& p, const float* a, const float* b, float* c,
-              const float* bias) {
+              const float* bias, const float* residual = nullptr) {
   using namespace kindling;
   if (!p.bias) bias = nullptr;
+  if (!p.residual) residual = nullptr;
   switch (isa) {
     case Isa::avx512:
       return avx512::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc,
-                          {bias, p.biasStride, p.accumulate});
+                          {bias, p.biasStride, p.accumulate, residual, p.residualRow(), p.relu});
     case Isa::avx2:
       return avx2::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc,
-                        {bias, p.biasStride, p.accumulate});
+                        {bias, p.biasStride, p.accumulate, residual, p.residualRow(), p.relu});
     default:
       return scalar::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc,
-                          {bias, p.biasStride, p.accumulate});
+                          {bias, p.biasStride, p.accumulate, residual, p.residualRow(), p.relu});
   }
 }
 
@@ -141,8 +147,8 @@ struct Expected {
   double value, magnitude;
 };
 
-Expected reference(const Problem& p, const float* a, const float* b, const float* bias, float old,
-                   int64_t i, int64_t j) {
+Expected reference(const Problem& p, const float* a, const float* b, const float* bias,
+                   const float* residual, float old, int64_t i, int64_t j) {
   Expected e = {0, 0};
   for (int64_t x = 0; x < p.k; ++x) {
     const double term = static_cast<double>(a[i * p.a.row + x * p.a.column]) *
@@ -150,34 +156,40 @@ Expected reference(const Problem& p, const float* a, const float* b, const float
     e.value += term;
     e.magnitude += std::fabs(term);
   }
-  for (const double more : {p.bias ? static_cast<double>(bias[j * p.biasStride]) : 0.0,
-                            p.accumulate ? static_cast<double>(old) : 0.0}) {
+  for (const double more :
+       {p.bias ? static_cast<double>(bias[j * p.biasStride]) : 0.0,
+        p.accumulate ? static_cast<double>(old) : 0.0,
+        p.residual ? static_cast<double>(residual[i * p.residualRow() + j]) : 0.0}) {
     e.value += more;
     e.magnitude += std::fabs(more);
   }
+  if (p.relu && e.value < 0) e.value = 0;
   return e;
 }
 
-/// The bound of a sum of k + 2 rounded terms: at most k + 2 roundings of the largest partial sum.
+/// The bound of a sum of k + 3 rounded terms: at most k + 3 roundings of the largest partial sum.
 double bound(const Problem& p, double magnitude) {
-  return static_cast<double>(p.k + 3) * std::numeric_limits<float>::epsilon() / 2 * magnitude;
+  return static_cast<double>(p.k + 4) * std::numeric_limits<float>::epsilon() / 2 * magnitude;
 }
 
 void check(const Problem& p, const std::vector<int>& threadCounts = {1, 2, 3, 8}) {
   const StridedMatrix a(p.m, p.k, p.a), b(p.k, p.n, p.b);
   const StridedMatrix bias(1, p.n, {0, p.biasStride});
+  const StridedMatrix residual(p.m, p.n, {p.residualRow(), 1});
   std::vector<Expected> expected;
   Result before(p, p.accumulate);
   for (int64_t i = 0; i < p.m; ++i) {
     for (int64_t j = 0; j < p.n; ++j) {
-      expected.push_back(reference(p, a.first(), b.first(), bias.first(), before.at(i, j), i, j));
+      expected.push_back(reference(p, a.first(), b.first(), bias.first(), residual.first(),
+                                   before.at(i, j), i, j));
     }
   }
   for (const Isa isa : levels()) {
     for (const int threads : threadCounts) {
       kindling::setNumThreads(threads);
       Result c(p, p.accumulate);
-      const bool done = multiply(isa, p, a.first(), b.first(), c.data(), bias.first());
+      const bool done =
+          multiply(isa, p, a.first(), b.first(), c.data(), bias.first(), residual.first());
       int64_t wrong = 0;
       for (int64_t i = 0; i < p.m; ++i) {
         for (int64_t j = 0; j < p.n; ++j) {
@@ -197,6 +209,8 @@ void check(const Problem& p, const std::vector<int>& threadCounts = {1, 2, 3, 8}
       CAPTURE(p.b.column);
       CAPTURE(p.bias);
       CAPTURE(p.accumulate);
+      CAPTURE(p.residual);
+      CAPTURE(p.relu);
       CHECK(done);
       CHECK(wrong == 0);
       CHECK(c.guardsStand());
@@ -243,6 +257,8 @@ void checkVariants(int64_t m, int64_t n, int64_t k, const std::vector<int>& thre
     Problem p = dense(m, n, k, variant & 1, variant & 2);
     p.bias = pick(0, 1);
     p.accumulate = pick(0, 1);
+    p.residual = pick(0, 1);
+    p.relu = pick(0, 1);
     p.ldc = n + pick(0, 3);
     check(p, threads);
   }
@@ -259,6 +275,8 @@ TEST_CASE("gemm: random shapes and strides") {
     p.ldc = p.n + pick(0, 4);
     p.bias = pick(0, 1);
     p.accumulate = pick(0, 1);
+    p.residual = pick(0, 1);
+    p.relu = pick(0, 1);
     p.biasStride = pick(0, 3) ? 1 : pick(-2, 2);
     check(p, {1, 2});
   }
@@ -310,7 +328,8 @@ TEST_CASE("gemm: infinities and NaN follow IEEE arithmetic") {
   for (const Isa isa : levels()) {
     for (int variant = 0; variant < 4; ++variant) {
       for (const int64_t m : {1, 3, 37}) {
-        const Problem p = dense(m, 35, 50, variant & 1, variant & 2);
+        Problem p = dense(m, 35, 50, variant & 1, variant & 2);
+        p.relu = variant == 1 || m == 3;  // which lets NaN through
         StridedMatrix a(p.m, p.k, p.a), b(p.k, p.n, p.b);
         for (float& value : a.values()) value = 0.0f;
         for (float& value : b.values()) value = 1.0f;
