@@ -49,7 +49,10 @@ class Pool {
     done_.store(0, std::memory_order_relaxed);
     const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> 32) + 1;
     ticket_.store(job << 32 | static_cast<uint64_t>(parts) << 16, std::memory_order_seq_cst);
-    if (sleeping_.load(std::memory_order_seq_cst) > 0) wake();
+    if (sleeping_.load(std::memory_order_seq_cst) > 0) {
+      keepWorkersOffThisCore();
+      wake();
+    }
     workOn(job & 0xffffffffu);
     for (int spins = 0; done_.load(std::memory_order_acquire) < parts; ++spins) {
       if (spins < kSpinsBeforeYield) {
@@ -76,6 +79,7 @@ class Pool {
     new (&wakeUp_) std::condition_variable;
     // The handles of threads that do not exist here must not be joined.
     new (&workers_) std::vector<std::thread>;
+    avoidedCore_ = -1;
     sleeping_.store(0);
     stopping_.store(false);
   }
@@ -127,12 +131,31 @@ class Pool {
     wakeUp_.notify_all();
   }
 
+  /// Keeps the workers off the core that the caller computes on. A scheduler that packs threads to
+  /// save cores wakes a worker where its waker runs and leaves the two to share that core for
+  /// milliseconds: two threads were then slower than one. Which of the other cores a worker takes,
+  /// and whether a caller that moves later meets it there, is left to the scheduler.
+  void keepWorkersOffThisCore() {
+#if defined(__linux__)
+    const int core = sched_getcpu();
+    if (core == avoidedCore_ || core < 0) return;
+    cpu_set_t cores;
+    if (sched_getaffinity(0, sizeof(cores), &cores) != 0 || CPU_COUNT(&cores) < 2) return;
+    CPU_CLR(core, &cores);
+    for (std::thread& worker : workers_) {
+      pthread_setaffinity_np(worker.native_handle(), sizeof(cores), &cores);
+    }
+    avoidedCore_ = core;
+#endif
+  }
+
   void ensureWorkers() {
     const size_t wanted = static_cast<size_t>(threads() - 1);
     if (workers_.size() == wanted) return;
     if (workers_.size() > wanted) join();
     const uint64_t now = ticket_.load() >> 32;
     while (workers_.size() < wanted) workers_.emplace_back([this, now] { work(now); });
+    avoidedCore_ = -1;
   }
 
   void join() {
@@ -148,6 +171,7 @@ class Pool {
   std::atomic<int> threads_{1};
   PartFunction function_ = nullptr;
   void* context_ = nullptr;
+  int avoidedCore_ = -1;  // that the workers were kept off last; -1: none
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<int> done_{0};
   alignas(64) std::atomic<int> sleeping_{0};

@@ -1,5 +1,6 @@
 #include "core/thread_pool.h"
 
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -46,6 +47,40 @@ TEST_CASE("every part runs exactly once") {
     CHECK(numThreads() == threads);
     for (int parts : {0, 1, 2, 3, 7, 64, 1000}) CHECK(everyPartOnce(parts));
   }
+}
+
+TEST_CASE("a worker that was asleep wakes on another core than the caller's") {
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof(cores), &cores) != 0 || CPU_COUNT(&cores) < 2) {
+    MESSAGE("not tried: there is one core");
+    return;
+  }
+  const ThreadsGuard guard;
+  setNumThreads(2);
+  struct Job {
+    std::atomic<int> begun{0};
+    int core[2] = {};
+  };
+  int apart = 0;
+  constexpr int kTries = 20;
+  for (int i = 0; i < kTries; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    Job job;
+    parallelParts(
+        2,
+        [](void* context, int part) {
+          // Each waits for the other, so that they are on different threads.
+          Job& j = *static_cast<Job*>(context);
+          j.core[part] = sched_getcpu();
+          j.begun.fetch_add(1);
+          while (j.begun.load() < 2) {
+          }
+        },
+        &job);
+    apart += job.core[0] != job.core[1];
+  }
+  // The scheduler may move the caller at any time, but seldom does.
+  CHECK(apart >= kTries - 4);
 }
 
 TEST_CASE("writes of the parts are seen by the caller, job after job") {
