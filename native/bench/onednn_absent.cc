@@ -1,0 +1,9 @@
+// Where oneDNN's headers are not installed.
+
+#include "bench/contestant.h"
+
+namespace kindling::bench {
+
+std::unique_ptr<Contestant> findOneDnn() { return nullptr; }
+
+}  // namespace kindling::bench
