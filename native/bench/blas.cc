@@ -54,6 +54,14 @@ Job gemmJob(const Spec& spec, Gemm<Float> gemm) {
   return job;
 }
 
+/// OpenBLAS says how it was built after its version.
+std::string shortened(const std::string& version) {
+  const std::string title = "OpenBLAS ";
+  return version.rfind(title, 0) == 0
+             ? version.substr(title.size(), version.find(' ', title.size()) - title.size())
+             : version;
+}
+
 class Blas : public Contestant {
  public:
   explicit Blas(std::string name) : name_(std::move(name)) {}
@@ -65,7 +73,7 @@ class Blas : public Contestant {
     dgemm_ = reinterpret_cast<Gemm<double>>(dlsym(handle, "cblas_dgemm"));
     setThreads_ = reinterpret_cast<void (*)(int)>(dlsym(handle, library.setThreads));
     const auto version = reinterpret_cast<const char* (*)()>(dlsym(handle, library.version));
-    if (version) version_ = version();
+    if (version) version_ = shortened(version());
     return sgemm_ && dgemm_ && setThreads_;
   }
 
