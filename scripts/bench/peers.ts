@@ -44,10 +44,19 @@ function attempt(title: string, command: string, args: readonly string[]): boole
   return false;
 }
 
-function install(name: string): boolean {
+function apt(title: string, args: readonly string[]): boolean {
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '--non-interactive'];
-  const [command, ...args] = [...sudo, 'apt-get', 'install', '--yes', '--no-install-recommends', name];
-  return attempt(`Debian's ${name}`, command, args);
+  const [command, ...rest] = [...sudo, 'apt-get', ...args];
+  return attempt(title, command, rest);
+}
+
+/** Whether each of Debian's packages is there in the end. */
+function installPackages(): boolean[] {
+  const isInstalled = (name: string): boolean => spawnSync('dpkg', ['--status', name]).status === 0;
+  if (!packages.every(isInstalled)) apt("Debian's lists of packages", ['update']);
+  return packages.map(
+    (name) => isInstalled(name) || apt(`Debian's ${name}`, ['install', '--yes', '--no-install-recommends', name]),
+  );
 }
 
 function installTorch(): boolean {
@@ -60,7 +69,7 @@ function installTorch(): boolean {
 
 /** Installs what it can and says what it could not; whether all is there. */
 export function installPeers(): boolean {
-  const done = [...packages.map(install), installTorch()];
+  const done = [...installPackages(), installTorch()];
   const missing = done.filter((each) => !each).length;
   console.log(missing === 0 ? 'All peers are there.' : `${missing} of ${done.length} failed; the others take part.`);
   return missing === 0;

@@ -21,7 +21,7 @@ using bench::Spec;
 /// small.
 Spec shrunk(const Spec& spec) {
   static const std::map<std::string, int64_t> most = {
-      {"m", 37},    {"n", 19},      {"k", 41},    {"c", 18},     {"o", 18},    {"size", 21},
+      {"m", 37},    {"n", 7},       {"k", 41},    {"c", 18},     {"o", 18},    {"size", 21},
       {"t", 5},     {"in", 17},     {"h", 19},    {"b", 2},      {"d", 17},    {"rows", 23},
       {"cols", 35}, {"groups", 18}, {"heads", 2}, {"width", 19}, {"count", 29}};
   Spec small = spec;
@@ -70,11 +70,13 @@ void checkSame(const Results& results, const Results& expected) {
     const std::vector<double>& others = expected.at(name);
     REQUIRE(values.size() == others.size());
     double magnitude = 0, difference = 0;
+    int64_t notFinite = 0;
     for (size_t i = 0; i < values.size(); ++i) {
-      REQUIRE(std::isfinite(values[i]));
+      notFinite += !std::isfinite(values[i]);
       magnitude = std::max(magnitude, std::fabs(others[i]));
       difference = std::max(difference, std::fabs(values[i] - others[i]));
     }
+    CHECK(notFinite == 0);
     CHECK(magnitude > 0);
     CHECK(difference <= 1e-4 * magnitude);
   }
