@@ -48,5 +48,7 @@ std::unique_ptr<Contestant> makeLimits();
 std::unique_ptr<Contestant> findOpenBlas();
 std::unique_ptr<Contestant> findBlis();
 std::unique_ptr<Contestant> findOneDnn();
+/// Convolutions by whatever algorithm oneDNN takes for the fastest; elsewhere by the definition.
+std::unique_ptr<Contestant> findOneDnnAuto();
 
 }  // namespace kindling::bench

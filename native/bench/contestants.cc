@@ -9,11 +9,9 @@ std::vector<std::unique_ptr<Contestant>> findContestants(const std::vector<std::
     const char* name;
     std::unique_ptr<Contestant> (*find)();
   };
-  constexpr Entry kEntries[] = {{"kindling", makeKindling},
-                                {"limits", makeLimits},
-                                {"openblas", findOpenBlas},
-                                {"blis", findBlis},
-                                {"onednn", findOneDnn}};
+  constexpr Entry kEntries[] = {{"kindling", makeKindling}, {"limits", makeLimits},
+                                {"openblas", findOpenBlas}, {"blis", findBlis},
+                                {"onednn", findOneDnn},     {"onednn-auto", findOneDnnAuto}};
   std::vector<std::unique_ptr<Contestant>> found;
   for (const Entry& entry : kEntries) {
     if (!names.empty() && std::find(names.begin(), names.end(), entry.name) == names.end()) {

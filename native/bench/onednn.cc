@@ -89,9 +89,15 @@ Job gemmJob(const Spec& spec) {
   return job;
 }
 
+using Build = void (*)(const Spec&, OneDnnPlan*);
+using Builders = std::map<std::string, Build>;
+
 class OneDnn : public Contestant {
  public:
-  std::string name() const override { return "onednn"; }
+  OneDnn(std::string name, Builders builders)
+      : name_(std::move(name)), builders_(std::move(builders)) {}
+
+  std::string name() const override { return name_; }
   std::string version() const override {
     const dnnl::version_t* v = dnnl::version();
     return std::to_string(v->major) + "." + std::to_string(v->minor) + "." +
@@ -104,15 +110,9 @@ class OneDnn : public Contestant {
   }
 
   Job make(const Spec& spec) override {
-    using Build = void (*)(const Spec&, OneDnnPlan*);
-    static const std::map<std::string, Build> builders = {
-        {"conv", planConv},           {"lstm", planLstm},        {"gru", planGru},
-        {"add", planElementwise},     {"relu", planElementwise}, {"exp", planElementwise},
-        {"tanh", planElementwise},    {"sum", planElementwise},  {"softmax", planSoftmax},
-        {"layerNorm", planLayerNorm}, {"maxPool", planMaxPool}};
-    if (spec.kind() == "matmul") return spec.number("f64") ? Job() : gemmJob(spec);
-    const auto found = builders.find(spec.kind());
-    if (found == builders.end()) return {};
+    const auto found = builders_.find(spec.kind());
+    if (found == builders_.end()) return {};
+    if (!found->second) return spec.number("f64") ? Job() : gemmJob(spec);
     const auto plan = std::make_shared<OneDnnPlan>();
     found->second(spec, plan.get());
     Job job;
@@ -120,10 +120,31 @@ class OneDnn : public Contestant {
     job.check = [plan] { return plan->check(); };
     return job;
   }
+
+ private:
+  std::string name_;
+  Builders builders_;  // null: no primitive, but the function for matrix products
 };
 
 }  // namespace
 
-std::unique_ptr<Contestant> findOneDnn() { return std::make_unique<OneDnn>(); }
+std::unique_ptr<Contestant> findOneDnn() {
+  return std::make_unique<OneDnn>("onednn", Builders{{"matmul", nullptr},
+                                                     {"conv", planConv},
+                                                     {"lstm", planLstm},
+                                                     {"gru", planGru},
+                                                     {"add", planElementwise},
+                                                     {"relu", planElementwise},
+                                                     {"exp", planElementwise},
+                                                     {"tanh", planElementwise},
+                                                     {"sum", planElementwise},
+                                                     {"softmax", planSoftmax},
+                                                     {"layerNorm", planLayerNorm},
+                                                     {"maxPool", planMaxPool}});
+}
+
+std::unique_ptr<Contestant> findOneDnnAuto() {
+  return std::make_unique<OneDnn>("onednn-auto", Builders{{"conv", planConvAuto}});
+}
 
 }  // namespace kindling::bench

@@ -75,6 +75,7 @@ class OneDnnPlan {
 
 // One for each kind of work.
 void planConv(const Spec& spec, OneDnnPlan* plan);
+void planConvAuto(const Spec& spec, OneDnnPlan* plan);
 void planLstm(const Spec& spec, OneDnnPlan* plan);
 void planGru(const Spec& spec, OneDnnPlan* plan);
 void planElementwise(const Spec& spec, OneDnnPlan* plan);

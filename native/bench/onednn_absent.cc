@@ -5,5 +5,6 @@
 namespace kindling::bench {
 
 std::unique_ptr<Contestant> findOneDnn() { return nullptr; }
+std::unique_ptr<Contestant> findOneDnnAuto() { return nullptr; }
 
 }  // namespace kindling::bench

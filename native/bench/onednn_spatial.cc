@@ -24,9 +24,7 @@ struct Shapes {
   Tag weightTag;
 };
 
-}  // namespace
-
-void planConv(const Spec& spec, OneDnnPlan* plan) {
+void planBy(algorithm how, const Spec& spec, OneDnnPlan* plan) {
   const Shapes s((ConvGeometry(spec)));
   const bool trains = spec.pass() != "forward";
   const auto any = [](const Dims& dims) { return layoutOf(dims, Tag::any); };
@@ -35,8 +33,8 @@ void planConv(const Spec& spec, OneDnnPlan* plan) {
   const auto x = any(s.x), w = any(s.weight), y = any(s.y);
 
   const convolution_forward::primitive_desc forward(
-      {trains ? prop_kind::forward_training : prop_kind::forward_inference,
-       algorithm::convolution_auto, x, w, y, s.strides, s.pads, s.pads},
+      {trains ? prop_kind::forward_training : prop_kind::forward_inference, how, x, w, y, s.strides,
+       s.pads, s.pads},
       plan->engine());
   const memory result = plan->zeros(forward.dst_desc());
   plan->step(convolution_forward(forward),
@@ -47,8 +45,8 @@ void planConv(const Spec& spec, OneDnnPlan* plan) {
   if (!trains) return;
 
   if (spec.number("dx", 1)) {
-    const convolution_backward_data::primitive_desc pd(
-        {algorithm::convolution_auto, x, w, y, s.strides, s.pads, s.pads}, plan->engine(), forward);
+    const convolution_backward_data::primitive_desc pd({how, x, w, y, s.strides, s.pads, s.pads},
+                                                       plan->engine(), forward);
     const memory dx = plan->zeros(pd.diff_src_desc());
     plan->step(convolution_backward_data(pd),
                {{DNNL_ARG_DIFF_DST, plan->input(yPlain, pd.diff_dst_desc(), 3)},
@@ -56,14 +54,24 @@ void planConv(const Spec& spec, OneDnnPlan* plan) {
                 {DNNL_ARG_DIFF_SRC, dx}});
     plan->result("dx", dx, xPlain);
   }
-  const convolution_backward_weights::primitive_desc pd(
-      {algorithm::convolution_auto, x, w, y, s.strides, s.pads, s.pads}, plan->engine(), forward);
+  const convolution_backward_weights::primitive_desc pd({how, x, w, y, s.strides, s.pads, s.pads},
+                                                        plan->engine(), forward);
   const memory dw = plan->zeros(pd.diff_weights_desc());
   plan->step(convolution_backward_weights(pd),
              {{DNNL_ARG_DIFF_DST, plan->input(yPlain, pd.diff_dst_desc(), 3)},
               {DNNL_ARG_SRC, plan->input(xPlain, pd.src_desc(), 1)},
               {DNNL_ARG_DIFF_WEIGHTS, dw}});
   plan->result("dw", dw, wPlain);
+}
+
+}  // namespace
+
+void planConv(const Spec& spec, OneDnnPlan* plan) {
+  planBy(algorithm::convolution_direct, spec, plan);
+}
+
+void planConvAuto(const Spec& spec, OneDnnPlan* plan) {
+  planBy(algorithm::convolution_auto, spec, plan);
 }
 
 void planMaxPool(const Spec& spec, OneDnnPlan* plan) {

@@ -22,6 +22,11 @@ function positive(name: string, text: string): number {
   return value;
 }
 
+/** As it has to be typed. */
+function quoted(arg: string): string {
+  return /^[\w,.=/-]+$/.test(arg) ? arg : JSON.stringify(arg);
+}
+
 function kernelOptions(args: readonly string[]): KernelOptions {
   const { values } = parseArgs({
     args: [...args],
@@ -42,7 +47,7 @@ function kernelOptions(args: readonly string[]): KernelOptions {
     seconds: positive('seconds', values.seconds),
     threads: Math.ceil(positive('threads', values.threads)),
     format: values.json ? 'json' : values.markdown ? 'markdown' : 'text',
-    command: ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' '),
+    command: ['npm run bench', ...(args.length > 0 ? ['--', ...args.map(quoted)] : [])].join(' '),
   };
 }
 

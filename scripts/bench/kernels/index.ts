@@ -17,24 +17,23 @@ export interface KernelOptions extends Selection, Settings {
 }
 
 const script = path.resolve(__dirname, '../../../../scripts/bench/kernels/peer.py');
-const libraries = ['openblas', 'blis', 'onednn'];
+const libraries = ['openblas', 'blis', 'onednn', 'onednn-auto'];
 const pytorch = 'pytorch';
 
-/** Kindling first, then the limits, then the peers that were found. */
-async function startAll(threads: number): Promise<Map<string, Contestant>> {
-  const contestants = new Map<string, Contestant>();
+/** Fills the map: Kindling first, then the limits, then the peers that are found. */
+async function startAll(contestants: Map<string, Contestant>, threads: number): Promise<void> {
+  const pythons = findPythons();
   for (const name of [own, limits, ...libraries]) {
     const contestant = await Contestant.start(program, ['--serve', name, '--threads', String(threads)], threads);
     if (contestant !== null) contestants.set(name, contestant);
   }
-  for (const python of findPythons()) {
+  for (const python of pythons) {
     const contestant = await Contestant.start(python, [script, String(threads)], threads);
     if (contestant === null) continue;
     const { name, version } = contestant.introduction;
     // Where several are named each is called by its version.
     contestants.set(contestants.has(name) ? `${name} ${version}` : name, contestant);
   }
-  return contestants;
 }
 
 interface Report {
@@ -99,8 +98,9 @@ export async function kernelBenchmark(options: KernelOptions): Promise<boolean> 
   buildProgram();
   const cases = selectCases(listCases(), options);
   if (cases.length === 0) throw new Error(`no case matches "${options.filter}"`);
-  const contestants = await startAll(options.threads);
+  const contestants = new Map<string, Contestant>();
   try {
+    await startAll(contestants, options.threads);
     const { rows, problems } = await measureAll(cases, contestants, options);
     const named = [...contestants].map(([name, { introduction }]) => [name, introduction.version] as const);
     const report: Report = {
