@@ -41,20 +41,21 @@ interface Report {
   readonly date: string;
   readonly command: string;
   readonly threads: number;
+  /** Names and versions. */
   readonly contestants: Readonly<Record<string, string>>;
+  /** Peers that were not found. */
+  readonly missing: readonly string[];
   readonly rows: readonly Row[];
 }
 
-function missingText(contestants: Report['contestants']): string {
-  const missing = [...libraries, pytorch].filter((name) => !(name in contestants));
-  return missing.length === 0 ? '' : ` Not found: ${missing.join(', ')} (\`npm run bench -- --peers\` sets peers up).`;
-}
-
-function introductionOf({ machine, date, command, threads, contestants }: Report): string[] {
-  const peers = Object.entries(contestants).filter(([name]) => name !== own && name !== limits);
+function introductionOf({ machine, date, command, threads, contestants, missing, rows }: Report): string[] {
+  const taking = new Set(rows.flatMap(({ peers }) => peers.map(({ name }) => name)));
+  const peers = Object.entries(contestants).filter(([name]) => taking.has(name));
+  const titles = peers.map(([name, version]) => (name.endsWith(version) ? name : `${name} ${version}`));
+  const absent = missing.length > 0 ? ` Not found: ${missing.join(', ')} (\`npm run bench -- --peers\`).` : '';
   return [
     `${machine}, ${threads} threads, ${date}: \`${command}\``,
-    `Peers: ${peers.map(([name, version]) => `${name} ${version}`).join(', ') || 'none'}.${missingText(contestants)}`,
+    `Peers: ${titles.join(', ') || 'none'}.${absent}`,
     'Medians of interleaved rounds; spread: distance of the quartiles; of limit: of the multiply-adds or the copied',
     "bytes that the machine did in the same rounds; in brackets: Kindling's speed to the peer's.",
   ];
@@ -109,6 +110,7 @@ export async function kernelBenchmark(options: KernelOptions): Promise<boolean> 
       command: options.command,
       threads: options.threads,
       contestants: Object.fromEntries(named),
+      missing: [...libraries, pytorch].filter((name) => !contestants.has(name)),
       rows,
     };
     printReport(report, options.format);
