@@ -9,25 +9,22 @@ namespace kindling::bench {
 
 namespace {
 
+// OpenBLAS's threads spin for some 25 ms after their work; OpenMP's for less.
+constexpr double kSettleSeconds = 0.035;
+
 double now() {
   using Clock = std::chrono::steady_clock;
   return std::chrono::duration<double>(Clock::now().time_since_epoch()).count();
 }
 
-double secondsOf(const Variant& variant, int repeats) {
-  const double start = now();
-  for (int i = 0; i < repeats; ++i) variant.run();
-  return (now() - start) / repeats;
-}
-
 /// How many runs make a round of the wanted length.
-int repeatsFor(const Variant& variant, double seconds) {
-  variant.run();
-  int repeats = 1;
+int64_t repeatsFor(const Job& job, double seconds) {
+  job.run();
+  int64_t repeats = 1;
   for (;;) {
-    const double each = secondsOf(variant, repeats);
-    if (each * repeats >= seconds / 4 || repeats >= 1 << 20) {
-      return std::max(1, static_cast<int>(std::lround(seconds / each)));
+    const double each = secondsOf(job, repeats);
+    if (each * static_cast<double>(repeats) >= seconds / 4 || repeats >= 1 << 20) {
+      return std::max<int64_t>(1, std::llround(seconds / each));
     }
     repeats *= 2;
   }
@@ -39,28 +36,30 @@ Timing summarize(std::vector<double> seconds) {
   return {seconds[n / 2], seconds[n / 4], seconds[n - 1 - n / 4]};
 }
 
-void settle(const Variant& variant) {
-  if (variant.settleSeconds > 0) {
-    std::this_thread::sleep_for(std::chrono::duration<double>(variant.settleSeconds));
-  }
+void settle(const std::vector<Job>& jobs) {
+  if (jobs.size() > 1) std::this_thread::sleep_for(std::chrono::duration<double>(kSettleSeconds));
 }
 
 }  // namespace
 
-std::vector<Timing> measure(const std::vector<Variant>& variants, const Options& options) {
-  std::vector<int> repeats;
-  for (const Variant& variant : variants) {
-    if (variant.prepare) variant.prepare();
-    repeats.push_back(repeatsFor(variant, options.secondsPerRound));
-    settle(variant);
+double secondsOf(const Job& job, int64_t repeats) {
+  const double start = now();
+  for (int64_t i = 0; i < repeats; ++i) job.run();
+  return (now() - start) / static_cast<double>(repeats);
+}
+
+std::vector<Timing> measure(const std::vector<Job>& jobs, const Options& options) {
+  std::vector<int64_t> repeats;
+  for (const Job& job : jobs) {
+    repeats.push_back(repeatsFor(job, options.secondsPerRound));
+    settle(jobs);
   }
-  std::vector<std::vector<double>> seconds(variants.size());
+  std::vector<std::vector<double>> seconds(jobs.size());
   for (int round = 0; round < options.rounds; ++round) {
-    for (size_t i = 0; i < variants.size(); ++i) {
-      if (variants[i].prepare) variants[i].prepare();
-      secondsOf(variants[i], std::max(1, repeats[i] / 8));  // caches, clock and threads
-      seconds[i].push_back(secondsOf(variants[i], repeats[i]));
-      settle(variants[i]);
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      secondsOf(jobs[i], std::max<int64_t>(1, repeats[i] / 8));  // caches, clock and threads
+      seconds[i].push_back(secondsOf(jobs[i], repeats[i]));
+      settle(jobs);
     }
   }
   std::vector<Timing> timings;

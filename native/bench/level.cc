@@ -1,15 +1,10 @@
 #include "bench/level.h"
 
-#include "cpu/gemm.h"
 #include "cpu/gemm_vec.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
 namespace {
-
-bool callGemm(const GemmCall& x) {
-  return gemm(x.m, x.n, x.k, x.a, x.aRow, x.aCol, x.b, x.bRow, x.bCol, x.c, x.n, GemmEpilogue{});
-}
 
 double spinFma(int64_t steps, float* sink) {
   constexpr int kChains = 12;  // more than latency times units, fewer than registers
@@ -28,7 +23,7 @@ double spinFma(int64_t steps, float* sink) {
 
 }  // namespace
 
-extern const Level kLevel = {callGemm, spinFma};
+extern const Level kLevel = {spinFma};
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling

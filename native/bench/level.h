@@ -1,22 +1,11 @@
 #pragma once
-// What the benchmarks call of one ISA level, without the op table.
+// What is compiled once per ISA level: multiply-adds and nothing else.
 
 #include <cstdint>
 
 namespace kindling {
 
-/// C[m,n] = A[m,k] B[k,n]; C is contiguous.
-struct GemmCall {
-  int64_t m, n, k;
-  const float* a;
-  int64_t aRow, aCol;
-  const float* b;
-  int64_t bRow, bCol;
-  float* c;
-};
-
 struct Level {
-  bool (*gemm)(const GemmCall& call);
   /// Runs `steps` rounds of independent multiply-adds in registers; returns how many floating-point
   /// operations that were. `sink` receives a value that depends on all of them.
   double (*spinFma)(int64_t steps, float* sink);

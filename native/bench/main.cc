@@ -1,147 +1,162 @@
 // kindling_bench: times kernels without Node.
-//   kindling_bench [--json] [--rounds N] [--threads 1,2] [--filter TEXT] [--no-openblas]
+//   kindling_bench [--filter TEXT] [--rounds N] [--seconds S] [--threads 1,2] [--contestants a,b]
+//   kindling_bench --list                   the cases, as JSON
+//   kindling_bench --serve NAME [--threads N]   one contestant, driven by scripts/bench/kernels
 // KINDLING_ISA picks the ISA level.
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sstream>
 
-#include "bench/gemm_cases.h"
+#include "bench/cases.h"
+#include "bench/harness.h"
 #include "bench/report.h"
+#include "bench/serve.h"
 #include "core/cpu_features.h"
+#include "core/status.h"
 #include "core/thread_pool.h"
 
 namespace kindling::bench {
 namespace {
 
 struct Arguments {
-  bool json = false, openblas = true;
-  std::string filter;
+  bool list = false;
+  std::string filter, serve;
   std::vector<int> threads;
+  std::vector<std::string> contestants;
   Options options;
 };
 
+std::vector<std::string> split(const std::string& text) {
+  std::vector<std::string> parts;
+  std::istringstream stream(text);
+  for (std::string part; std::getline(stream, part, ',');) parts.push_back(part);
+  return parts;
+}
+
 bool parse(int argc, char** argv, Arguments* arguments) {
   for (int i = 1; i < argc; ++i) {
-    const bool more = i + 1 < argc;
-    if (!strcmp(argv[i], "--json")) {
-      arguments->json = true;
-    } else if (!strcmp(argv[i], "--no-openblas")) {
-      arguments->openblas = false;
-    } else if (!strcmp(argv[i], "--filter") && more) {
-      arguments->filter = argv[++i];
-    } else if (!strcmp(argv[i], "--rounds") && more) {
-      arguments->options.rounds = atoi(argv[++i]);
-    } else if (!strcmp(argv[i], "--threads") && more) {
-      for (char* p = argv[++i]; *p; p += *p == ',') {
-        arguments->threads.push_back(static_cast<int>(strtol(p, &p, 10)));
-        if (arguments->threads.back() < 1) return false;
-      }
+    const std::string name = argv[i];
+    if (name == "--list") {
+      arguments->list = true;
+      continue;
+    }
+    if (i + 1 >= argc) return false;
+    const std::string value = argv[++i];
+    if (name == "--filter") {
+      arguments->filter = value;
+    } else if (name == "--rounds") {
+      arguments->options.rounds = atoi(value.c_str());
+    } else if (name == "--seconds") {
+      arguments->options.secondsPerRound = atof(value.c_str());
+    } else if (name == "--serve") {
+      arguments->serve = value;
+    } else if (name == "--contestants") {
+      arguments->contestants = split(value);
+    } else if (name == "--threads") {
+      for (const std::string& part : split(value)) arguments->threads.push_back(atoi(part.c_str()));
     } else {
       return false;
     }
   }
+  for (const int threads : arguments->threads) {
+    if (threads < 1 || threads > 256) return false;
+  }
   return arguments->options.rounds > 0;
 }
 
-const Level& activeLevel() {
-  switch (activeIsa()) {
-    case Isa::avx512:
-      return avx512::kLevel;
-    case Isa::avx2:
-      return avx2::kLevel;
-    default:
-      return scalar::kLevel;
+bool agree(const std::vector<Checksum>& a, const std::vector<Checksum>& b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double tolerance = 1e-3 * std::fabs(a[i].sumOfMagnitudes) + 1e-12;
+    const bool close = std::fabs(a[i].sum - b[i].sum) <= tolerance &&
+                       std::fabs(a[i].sumOfMagnitudes - b[i].sumOfMagnitudes) <= tolerance;
+    if (!close) return false;
   }
+  return true;
 }
 
-struct PeakJob {
-  const Level* level;
-  float sinks[256];
-};
-constexpr int64_t kPeakSteps = 20000;
-
-/// All threads doing nothing but multiply-adds.
-Variant peakVariant(const Level& level, int threads) {
-  return {"peak " + std::to_string(threads) + "T",
-          [&level, threads] {
-            PeakJob job = {&level, {}};
-            parallelParts(
-                threads,
-                [](void* opaque, int part) {
-                  PeakJob& j = *static_cast<PeakJob*>(opaque);
-                  j.level->spinFma(kPeakSteps, &j.sinks[part]);
-                },
-                &job);
-          },
-          [threads] { setNumThreads(threads); }};
-}
-
-double peakFlops(const Level& level, int threads) {
-  float sink = 0;
-  return level.spinFma(1, &sink) * kPeakSteps * threads;
-}
-
-/// Measures one case next to the peak of every number of threads.
-void runCase(const Case& work, const Arguments& arguments, const Level& level,
-             std::vector<Row>* rows) {
-  std::vector<Variant> variants;
-  for (const int threads : arguments.threads) variants.push_back(peakVariant(level, threads));
-  variants.insert(variants.end(), work.variants.begin(), work.variants.end());
-  const std::vector<Timing> timings = measure(variants, arguments.options);
-  const size_t peaks = arguments.threads.size();
-  const size_t each = work.variants.size() / peaks;
-  for (size_t i = 0; i < work.variants.size(); ++i) {
-    const size_t group = i / each;
-    const double peak = peakFlops(level, arguments.threads[group]) / timings[group].median;
-    const bool ours = i % each == 0;
-    const double reference = ours && each > 1 ? timings[peaks + i + 1].median : 0;
-    rows->push_back(
-        {work.name, work.variants[i].name, work.flops, timings[peaks + i], peak, reference});
+/// Measures one case by all who have it; false if a result is wrong.
+bool runCase(const Case& work, const std::vector<std::unique_ptr<Contestant>>& contestants,
+             int threads, const Options& options) {
+  std::vector<Job> jobs;
+  std::vector<std::string> names;
+  std::vector<Checksum> expected;
+  for (const auto& contestant : contestants) {
+    contestant->setThreads(threads);
+    Job job = contestant->make(work.spec);
+    if (!job) continue;
+    job.run();
+    const std::vector<Checksum> check = job.check ? job.check() : expected;
+    if (names.empty()) expected = check;
+    if (!job.succeeded() || !agree(expected, check)) {
+      printf("%s: %s: %s\n", work.name.c_str(), contestant->name().c_str(),
+             job.succeeded() ? "its result differs" : lastErrorMessage());
+      return false;
+    }
+    names.push_back(contestant->name());
+    jobs.push_back(std::move(job));
   }
+  const std::vector<Timing> timings = measure(jobs, options);
+  double limit = 0;
+  std::vector<Row> rows;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    if (jobs[i].work > 0) {
+      limit = jobs[i].work / timings[i].median;
+    } else {
+      rows.push_back({names[i], timings[i], 0});
+    }
+  }
+  for (Row& row : rows) row.limit = limit;
+  printRows(work, threads, rows);
+  return true;
 }
 
-void reportPeaks(const Arguments& arguments, const Level& level, std::vector<Row>* rows) {
-  std::vector<Variant> variants;
-  for (const int threads : arguments.threads) variants.push_back(peakVariant(level, threads));
-  const std::vector<Timing> timings = measure(variants, arguments.options);
-  for (size_t i = 0; i < variants.size(); ++i) {
-    rows->push_back({"multiply-adds", variants[i].name, peakFlops(level, arguments.threads[i]),
-                     timings[i], 0, 0});
+int usage() {
+  fprintf(stderr,
+          "usage: kindling_bench [--filter TEXT] [--rounds N] [--seconds S] [--threads 1,2]"
+          " [--contestants NAMES] | --list | --serve NAME\n");
+  return 2;
+}
+
+int runAll(const Arguments& arguments) {
+  const auto contestants = findContestants(arguments.contestants);
+  printf("ISA level: %s. Medians of %d interleaved rounds; spread: quartiles.\n",
+         isaName(activeIsa()), arguments.options.rounds);
+  for (const auto& contestant : contestants) {
+    printf("%s: %s\n", contestant->name().c_str(), contestant->version().c_str());
   }
+  printHeading();
+  bool good = true;
+  for (const int threads : arguments.threads) {
+    for (const Case& work : allCases()) {
+      const std::string title = work.family + ": " + work.name;
+      if (title.find(arguments.filter) == std::string::npos) continue;
+      good &= runCase(work, contestants, threads, arguments.options);
+      fflush(stdout);
+    }
+  }
+  return good ? 0 : 1;
 }
 
 int run(int argc, char** argv) {
   Arguments arguments;
-  if (!parse(argc, argv, &arguments)) {
-    fprintf(stderr,
-            "usage: kindling_bench [--json] [--rounds N] [--threads 1,2] [--filter TEXT]"
-            " [--no-openblas]\n");
-    return 2;
-  }
-  if (arguments.threads.empty()) {
-    arguments.threads.push_back(1);
-    if (physicalCores() > 1) arguments.threads.push_back(physicalCores());
-  }
-  OpenBlas blas;
-  const bool compare = arguments.openblas && blas.load();
-  const Level& level = activeLevel();
-  std::vector<Row> rows;
-  reportPeaks(arguments, level, &rows);
-  for (const GemmShape& shape : gemmShapes()) {
-    const Case work = gemmCase(shape, arguments.threads, level, compare ? &blas : nullptr);
-    if (work.name.find(arguments.filter) == std::string::npos) continue;
-    runCase(work, arguments, level, &rows);
-  }
-  const Header header = {isaName(activeIsa()),
-                         compare ? std::string("OpenBLAS ") + blas.kernelName() : "none"};
-  if (arguments.json) {
-    printJson(header, rows);
+  if (!parse(argc, argv, &arguments)) return usage();
+  if (arguments.threads.empty()) arguments.threads.push_back(physicalCores());
+  int status = 0;
+  if (arguments.list) {
+    printCases();
+  } else if (!arguments.serve.empty()) {
+    const auto contestants = findContestants({arguments.serve});
+    if (contestants.empty()) return 3;  // the machine has no such library
+    serve(contestants[0].get(), arguments.threads[0]);
   } else {
-    printTable(header, rows);
+    status = runAll(arguments);
   }
   stopThreads();
-  return 0;
+  return status;
 }
 
 }  // namespace

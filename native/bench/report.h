@@ -1,26 +1,23 @@
 #pragma once
-// Prints timings as a plain table or as JSON.
+// Prints timings as a plain table.
 
 #include <string>
 #include <vector>
 
+#include "bench/cases.h"
 #include "bench/harness.h"
 
 namespace kindling::bench {
 
+/// One contestant's timing of a case.
 struct Row {
-  std::string caseName, variant;
-  double flops;
+  std::string contestant;
   Timing timing;
-  double peakFlops;  // per second, measured in the same rounds; 0: none
-  double reference;  // median seconds of the yardstick; 0: none
+  double limit;  // per second, measured in the same rounds
 };
 
-struct Header {
-  std::string isa, yardstick;
-};
-
-void printTable(const Header& header, const std::vector<Row>& rows);
-void printJson(const Header& header, const std::vector<Row>& rows);
+void printHeading();
+/// Kindling's row comes first; the others are shown with its speed-up over them.
+void printRows(const Case& work, int threads, const std::vector<Row>& rows);
 
 }  // namespace kindling::bench

@@ -1,4 +1,4 @@
-/** What an eager op on tiny tensors costs, all in: call, result tensor, release. `npm run bench:overhead`. */
+/** What an eager op on tiny tensors costs, all in: call, result tensor, release. `npm run bench -- --overhead`. */
 import { isa, memoryStats, ones, tidy, type Tensor } from '../../lib';
 
 const a = ones([4]);
@@ -39,14 +39,16 @@ function measure(run: () => void, perCall: number): number {
   return rounds.sort((x, y) => x - y)[4];
 }
 
-for (const run of Object.values(cases)) measure(run, 1);
-console.log(`Eager ops on 4 elements (${isa()}), ns per op, medians of 9 rounds`);
-console.table(
-  Object.fromEntries(
-    Object.entries(cases).map(([name, run]) => [
-      name,
-      { ns: Math.round(measure(run, name.includes('of 10') ? 10 : 1)) },
-    ]),
-  ),
-);
-console.log(`tensors alive at the end: ${memoryStats().tensors}`);
+export function overheadBenchmark(): void {
+  for (const run of Object.values(cases)) measure(run, 1);
+  console.log(`Eager ops on 4 elements (${isa()}), ns per op, medians of 9 rounds`);
+  console.table(
+    Object.fromEntries(
+      Object.entries(cases).map(([name, run]) => [
+        name,
+        { ns: Math.round(measure(run, name.includes('of 10') ? 10 : 1)) },
+      ]),
+    ),
+  );
+  console.log(`tensors alive at the end: ${memoryStats().tensors}`);
+}

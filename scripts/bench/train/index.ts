@@ -1,68 +1,47 @@
 /**
- * Training throughput side by side: `npm run bench:train -- [--models mlp,gpt] [--rounds N] [--seconds S] [--threads N]
+ * Training throughput side by side: `npm run bench -- --train [--models mlp,gpt] [--rounds N] [--seconds S] [--threads N]
  * [--eager] [--json]`. Rounds take turns between the contestants, because a machine's speed drifts; medians and ratios
  * are reported. A peer that is not installed is left out and named.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { createInterface, type Interface } from 'node:readline';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { Contestant } from '../contestant';
 import { physicalCores } from '../cores';
+import { findPythons } from '../peers';
 import type { Introduction, Round } from '../protocol';
+import { median } from '../statistics';
 import { subjects } from './models';
 
 const root = path.resolve(__dirname, '../../../..');
 
-/** A child process that serves rounds. */
-class Contestant {
+/** A contestant and what it has done so far. */
+class Runner {
   readonly rates: number[] = [];
   losses: readonly number[] = [];
   peakBytes = 0;
 
-  private constructor(
-    readonly introduction: Introduction,
-    private readonly child: ChildProcess,
-    private readonly lines: AsyncIterator<string>,
-  ) {}
+  private constructor(private readonly contestant: Contestant) {}
 
-  static async start(command: string, args: readonly string[]): Promise<Contestant> {
-    const env: NodeJS.ProcessEnv = { ...process.env };
-    // These make old OpenBLAS builds choose slower kernels than they would.
-    delete env.OPENBLAS_CORETYPE;
-    delete env.OPENBLAS_L2_SIZE;
-    // Keeping freed memory in the process spares PyTorch the page faults of every step.
-    const tuned = { MALLOC_TRIM_THRESHOLD_: '1000000000', MALLOC_MMAP_THRESHOLD_: '1000000000' };
-    const child = spawn(command, args, { env: { ...env, ...tuned }, stdio: ['pipe', 'pipe', 'inherit'] });
-    const input: Interface = createInterface({ input: child.stdout });
-    const lines = input[Symbol.asyncIterator]();
-    const { value } = (await lines.next()) as { value: string | undefined };
-    if (value === undefined) throw new Error(`${command} ${args.join(' ')} ended at once`);
-    return new Contestant(JSON.parse(value) as Introduction, child, lines);
+  static async start(command: string, args: readonly string[], threads: number): Promise<Runner> {
+    const contestant = await Contestant.start(command, args, threads);
+    if (contestant === null) throw new Error(`${command} ${args.join(' ')} ended at once`);
+    return new Runner(contestant);
+  }
+
+  get introduction(): Introduction {
+    return this.contestant.introduction;
   }
 
   async run(steps: number): Promise<Round> {
-    this.child.stdin?.write(`run ${steps}\n`);
-    const { value } = (await this.lines.next()) as { value: string | undefined };
-    if (value === undefined) throw new Error(`${this.introduction.name} ended in the middle`);
-    return JSON.parse(value) as Round;
+    return this.contestant.ask<Round>(`run ${steps}`);
   }
 
   stop(): void {
-    this.child.stdin?.end();
+    this.contestant.stop();
   }
-}
-
-function findPython(): string | null {
-  const candidates = [process.env.KINDLING_BENCH_PYTHON, 'python3', '/usr/bin/python3'];
-  return candidates.find((python) => python && spawnSync(python, ['-c', 'import torch, numpy']).status === 0) ?? null;
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 interface Settings {
@@ -73,7 +52,7 @@ interface Settings {
 }
 
 /** How many steps take about so long. */
-async function stepsFor(contestant: Contestant, seconds: number): Promise<number> {
+async function stepsFor(contestant: Runner, seconds: number): Promise<number> {
   const first = await contestant.run(10);
   contestant.losses = first.losses;
   const { seconds: took } = await contestant.run(5);
@@ -84,12 +63,14 @@ async function measure(model: string, python: string | null, settings: Settings)
   const folder = mkdtempSync(path.join(tmpdir(), 'kindling-bench-'));
   const peer = path.join(root, 'scripts/bench/train/peer.py');
   if (python !== null) spawnSync(python, [peer, 'prepare', model, folder], { stdio: 'inherit' });
-  const own = (mode: string): Promise<Contestant> =>
-    Contestant.start(process.execPath, [path.join(__dirname, 'kindling.js'), model, folder, settings.threads, mode]);
+  const { threads } = settings;
+  const start = (command: string, args: readonly string[]): Promise<Runner> =>
+    Runner.start(command, args, Number(threads));
+  const own = (mode: string): Promise<Runner> =>
+    start(process.execPath, [path.join(__dirname, 'kindling.js'), model, folder, threads, mode]);
   const contestants = [await own('compiled')];
   if (settings.eager) contestants.push(await own('eager'));
-  if (python !== null)
-    contestants.push(await Contestant.start(python, [peer, 'serve', model, folder, settings.threads]));
+  if (python !== null) contestants.push(await start(python, [peer, 'serve', model, folder, threads]));
   const steps: number[] = [];
   for (const contestant of contestants) steps.push(await stepsFor(contestant, settings.seconds));
   for (let round = 0; round < settings.rounds; round++) {
@@ -119,7 +100,7 @@ interface Row {
   readonly peakMebibytes: number;
 }
 
-function rowOf(model: string, { introduction, rates, losses, peakBytes }: Contestant, own: Contestant): Row {
+function rowOf(model: string, { introduction, rates, losses, peakBytes }: Runner, own: Runner): Row {
   const rounded = (x: number): number => Number(x.toPrecision(4));
   return {
     model,
@@ -133,8 +114,9 @@ function rowOf(model: string, { introduction, rates, losses, peakBytes }: Contes
   };
 }
 
-async function main(): Promise<void> {
+export async function trainBenchmark(args: readonly string[]): Promise<void> {
   const { values } = parseArgs({
+    args: [...args],
     options: {
       models: { type: 'string', default: Object.keys(subjects).join(',') },
       rounds: { type: 'string', default: '5' },
@@ -144,7 +126,7 @@ async function main(): Promise<void> {
       json: { type: 'boolean', default: false },
     },
   });
-  const python = findPython();
+  const python = findPythons().at(0) ?? null;
   if (python === null) console.error('PyTorch is not installed (set KINDLING_BENCH_PYTHON); measured without it');
   const { threads, eager } = values;
   const settings = { rounds: Number(values.rounds), seconds: Number(values.seconds), threads, eager };
@@ -156,5 +138,3 @@ async function main(): Promise<void> {
   if (values.json) console.log(JSON.stringify(rows));
   else console.table(rows);
 }
-
-void main();

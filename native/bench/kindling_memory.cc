@@ -1,0 +1,122 @@
+// What moves more than it computes: the ops that lib/ops issues for them.
+
+#include <map>
+
+#include "bench/geometry.h"
+#include "bench/workload.h"
+
+namespace kindling::bench {
+
+// Operands: x, and for add a second.
+void buildElementwise(const Spec& s, Workload* w) {
+  static const std::map<std::string, Op> ops = {
+      {"add", Op::add}, {"relu", Op::relu}, {"exp", Op::exp}, {"tanh", Op::tanh}, {"sum", Op::sum}};
+  const Shape shape = {s.number("size")};
+  const Op op = ops.at(s.kind());
+  std::vector<TensorView> inputs = {w->input(shape, 1)};
+  if (op == Op::add) inputs.push_back(w->input(shape, 2));
+  const TensorView out = op == Op::sum ? w->made(op, inputs, {}, {1}) : w->made(op, inputs, shape);
+  w->result("y", out);
+}
+
+// Operands: x or, for the way back, y (positive) and its gradient.
+void buildSoftmax(const Spec& s, Workload* w) {
+  const Shape shape = {s.number("rows"), s.number("cols")};
+  const TensorView x = w->input(shape, 1);
+  if (s.pass() == "forward") {
+    w->result("y", w->made(Op::softmax, {x}, shape));
+  } else {
+    w->result("dx", w->made(Op::softmaxBackward, {w->input(shape, 2), x}, shape));
+  }
+}
+
+namespace {
+
+struct LayerNorm {
+  Shape flat, grouped;
+  TensorView y, variance, weight;
+};
+
+/// The records of the forward pass: on the way back they are run once, not measured.
+LayerNorm normalized(const Spec& s, Workload* w) {
+  const int64_t rows = s.number("rows"), cols = s.number("cols");
+  LayerNorm l = {{rows, cols}, {1, rows, cols}, {}, {}, {}};
+  const TensorView x = w->input(l.grouped, 1);
+  l.y = w->output(l.grouped);
+  l.variance = w->output({rows});
+  w->op(Op::normalize, {x}, {l.y, w->output({rows}), l.variance}, {1}, {1e-5});
+  l.weight = w->input({cols}, 2);
+  return l;
+}
+
+}  // namespace
+
+// Operands: x, weight, bias, the gradient of y.
+void buildLayerNorm(const Spec& s, Workload* w) {
+  const LayerNorm l = normalized(s, w);
+  const bool affine = s.number("affine") != 0;
+  const int64_t cols = l.flat[1];
+  const TensorView y = viewOf(l.y.data, DType::float32, l.flat);
+  if (s.pass() == "forward") {
+    if (!affine) return w->result("y", y);
+    const TensorView scaled = w->made(Op::mul, {y, l.weight}, l.flat);
+    return w->result("y", w->made(Op::add, {scaled, w->input({cols}, 3)}, l.flat));
+  }
+  w->run();
+  w->clearOps();
+  TensorView grad = w->input(l.flat, 4);
+  if (affine) {
+    const TensorView product = w->made(Op::mul, {grad, y}, l.flat);
+    w->result("dw", w->made(Op::sum, {product}, {cols}, {1}));
+    w->result("db", w->made(Op::sum, {grad}, {cols}, {1}));
+    grad = w->made(Op::mul, {grad, l.weight}, l.flat);
+  }
+  grad = viewOf(grad.data, DType::float32, l.grouped);
+  w->result("dx", w->made(Op::normalizeBackward, {grad, l.y, l.variance}, l.grouped, {1}, {1e-5}));
+}
+
+// Operands: the parameter, its gradient. The first step, from moments of 0, is what is compared.
+void buildAdam(const Spec& s, Workload* w) {
+  const Shape shape = {s.number("size")};
+  const TensorView parameter = w->input(shape, 1);
+  const TensorView m = w->constant(shape, 0), v = w->constant(shape, 0);
+  w->op(Op::adamStep, {parameter, w->input(shape, 2), m, v}, {}, {1, 0},
+        {1e-3, 0.9, 0.999, 1e-8, 0});
+  w->result("parameter", parameter);
+  w->result("m", m);
+}
+
+// Operand: x.
+void buildDropout(const Spec& s, Workload* w) {
+  const Shape shape = {s.number("size")};
+  const TensorView mask = w->made(Op::randomBernoulli, {}, shape, {1, 2, 3, 4}, {0.5, 2});
+  w->made(Op::mul, {w->input(shape, 1), mask}, shape);
+}
+
+// Operands: x, the gradient of y.
+void buildMaxPool(const Spec& s, Workload* w) {
+  const ConvGeometry g(s);
+  const auto i = [](int64_t value) { return static_cast<int32_t>(value); };
+  const std::vector<int32_t> ints = {1, i(g.kernel), i(g.kernel), 1, i(g.stride), i(g.stride),
+                                     0, i(g.pad),    i(g.pad),    1, 1,           1};
+  const Shape in = {g.n, g.c, g.size, g.size}, out = {g.n, g.c, g.out, g.out};
+  const TensorView y = w->output(out), positions = w->output(out, DType::int32);
+  w->op(Op::maxPool, {w->input(in, 1)}, {y, positions}, ints);
+  if (s.pass() == "forward") return w->result("y", y);
+  w->run();
+  w->clearOps();
+  w->result("dx", w->made(Op::maxPoolBackward, {w->input(out, 2), positions}, in));
+}
+
+// Operands: the table or, for the way back, the gradient of the rows; the rows' numbers.
+void buildEmbedding(const Spec& s, Workload* w) {
+  const int64_t rows = s.number("rows"), width = s.number("width"), count = s.number("count");
+  const TensorView index = w->index(count, 2, rows);
+  if (s.pass() == "forward") {
+    w->result("y", w->made(Op::indexSelect, {w->input({rows, width}, 1), index}, {count, width}));
+  } else {
+    w->result("dw", w->made(Op::indexAdd, {w->input({count, width}, 1), index}, {rows, width}));
+  }
+}
+
+}  // namespace kindling::bench
