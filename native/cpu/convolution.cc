@@ -44,7 +44,8 @@ ConvShape shapeOf(const TensorView& input, const TensorView& weight, const Tenso
 }
 
 bool solve(const GatherProblem<float>& problem) {
-  return gatherFits(&problem, 1) ? gatherDirectly(&problem, 1) : gatherByProduct(problem);
+  if (gatherFits(&problem, 1)) return gatherDirectly(&problem, 1);
+  return gatherFitsWinograd(problem) ? gatherByWinograd(problem) : gatherByProduct(problem);
 }
 bool solve(const GatherProblem<double>& problem) {
   gatherPlainly(problem);
