@@ -52,7 +52,8 @@ bool solve(const GatherProblem<double>& problem) {
   return true;
 }
 bool solve(const WeightProblem<float>& problem) {
-  return weightFits(problem) ? weightDirectly(problem) : weightByProduct(problem);
+  if (weightFits(problem)) return weightDirectly(problem);
+  return weightFitsWinograd(problem) ? weightByWinograd(problem) : weightByProduct(problem);
 }
 bool solve(const WeightProblem<double>& problem) {
   weightPlainly(problem);

@@ -81,6 +81,8 @@ bool gatherDirectly(const GatherProblem<float>* problems, int64_t count);
 bool gatherFits(const GatherProblem<float>* problems, int64_t count);
 
 bool weightByProduct(const WeightProblem<float>& problem);
+bool weightByWinograd(const WeightProblem<float>& problem);
+bool weightFitsWinograd(const WeightProblem<float>& problem);
 bool weightDirectly(const WeightProblem<float>& problem);
 bool weightFits(const WeightProblem<float>& problem);
 

@@ -14,8 +14,6 @@ namespace {
 
 constexpr int64_t kPanel = 2 * kLanes;    // filters of one panel
 constexpr int64_t kMostSteps = 256;       // channels of one product
-constexpr int64_t kLeastChannels = 32;    // of either side; fewer are not worth the transforms
-constexpr int64_t kLeastTiles = 16;       // of the batch, likewise
 constexpr int64_t kThreadWork = 1 << 17;  // multiply-adds
 
 using Problem = GatherProblem<float>;
@@ -209,8 +207,9 @@ struct Outcome {
 
 void transformSources(const Plan& plan, int64_t begin, int64_t end, const Room& room) {
   for (int64_t channel = 0; channel < plan.source.channels; channel += kLanes) {
-    transformTiles<SourceLine>(plan.grid, plan.source, begin, end, channel, room.staged,
-                               room.values);
+    transformTiles<SourceLine>(
+        plan.grid, plan.source, begin, end, channel, room.staged,
+        {room.values.data + channel, room.values.pointStep, room.values.tileStep});
   }
 }
 
@@ -262,7 +261,7 @@ void solveByPanels(const Problem& p, const Plan& plan, Outcome* outcome) {
     if (!own.ok()) return outcome->noMemory();
     for (int64_t i = begin; i < end; ++i) {
       transformTiles<SourceLine>(plan.grid, plan.source, 0, rows, i * kLanes, own.as<float>(),
-                                 values);
+                                 {values.data + i * kLanes, pointStep, plan.tileStep});
     }
   });
   if (!outcome->memory) return;
@@ -296,11 +295,7 @@ bool gatherFitsWinograd(const Problem& p) {
   if (p.outStep[2] != 1 || p.outStep[1] != p.grid[2] || p.outPlane != p.gridSize()) return false;
   if (!isThreeInARow(p.taps[1]) || !isThreeInARow(p.taps[2])) return false;
   if (p.weightAxis[1] != 3 || p.weightAxis[2] != 1) return false;
-  if (p.channels < kLeastChannels || p.rows < kLeastChannels) return false;
-  const TileGrid grid = tileGrid(p.batch, p.grid[1], p.grid[2]);
-  if (grid.allRows() * grid.columns < kLeastTiles) return false;
-  // Tiles that hang over the edge do more than they are worth.
-  return grid.rows * grid.columns * kPoints * 3 < p.gridSize() * 9 * 2;
+  return winogradPays(p.batch, p.channels, p.rows, p.grid[1], p.grid[2]);
 }
 
 bool gatherByWinograd(const Problem& p) {

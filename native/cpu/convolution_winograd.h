@@ -131,6 +131,17 @@ inline TileGrid tileGrid(int64_t batch, int64_t height, int64_t width) {
           (width + kOutputs - 1) / kOutputs};
 }
 
+/// Whether the transforms cost less than they save, for a result of this height and width.
+inline bool winogradPays(int64_t batch, int64_t channels, int64_t filters, int64_t height,
+                         int64_t width) {
+  constexpr int64_t kLeastChannels = 32, kLeastTiles = 16;
+  if (channels < kLeastChannels || filters < kLeastChannels) return false;
+  const TileGrid grid = tileGrid(batch, height, width);
+  if (grid.allRows() * grid.columns < kLeastTiles) return false;
+  // Tiles that hang far over the edge do more than they are worth.
+  return grid.rows * grid.columns * kPoints * 3 < height * width * 9 * 2;
+}
+
 /// Calls visit(image, first row, end row, first tile) for the rows [begin, end) of tiles.
 template <typename Visit>
 KINDLING_INLINE void forImages(const TileGrid& grid, int64_t begin, int64_t end,
@@ -149,8 +160,8 @@ struct TileSource {
   int64_t channels, height, width, offsetY, offsetX;
 };
 
-/// Transformed tiles: value (point, tile, channel) is at point * pointStep + tile * tileStep +
-/// channel.
+/// Transformed tiles of kLanes channels: those of a point and a tile are at point * pointStep +
+/// tile * tileStep.
 struct TileValues {
   float* data;
   int64_t pointStep, tileStep;
@@ -201,7 +212,7 @@ inline void transformTiles(const TileGrid& grid, const TileSource& source, int64
                 source.data + (n * source.channels + channel) * plane + low * source.width, plane,
                 1, count, kLanes, (high - low) * source.width);
     }
-    float* next = to.data + tile * to.tileStep + channel;
+    float* next = to.data + tile * to.tileStep;
     for (int64_t row = firstRow; row < endRow; ++row) {
       for (int64_t column = 0; column < grid.columns; ++column, next += to.tileStep) {
         transformTile<Line>(source, staged, low, row * kOutputs + source.offsetY,

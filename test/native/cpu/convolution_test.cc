@@ -213,6 +213,34 @@ TEST_CASE("convolution by Winograd's algorithm against plain sums") {
   }
 }
 
+TEST_CASE("gradient of a 3x3 weight summed over more tiles than the cache holds") {
+  const Case c = {3, 32, 40, 1, {80, 84}, {3, 3}, {1, 1}, {1, 1}, {1, 1}};
+  const TestTensor x = TestTensor::generate(DType::float32, c.x(), valueAt);
+  const TestTensor grad = TestTensor::generate(DType::float32, c.y(), otherAt);
+  for (const IsaLevel& level : isaLevels()) {
+    CAPTURE(nameOf(level));
+    const TestTensor actual =
+        runOp(level, Op::convBackwardWeight, {grad, x}, DType::float32, c.weight(), c.ints());
+    for (int64_t f : {0, 17, 39}) {
+      for (int64_t q : {0, 31}) {
+        for (int64_t tap = 0; tap < 9; ++tap) {
+          double sum = 0, magnitude = 0;
+          for (int64_t i = 0; i < 3 * 80 * 84; ++i) {
+            const int64_t n = i / (80 * 84), row = i / 84 % 80, column = i % 84;
+            const int64_t y = row + tap / 3 - 1, z = column + tap % 3 - 1;
+            if (y < 0 || y >= 80 || z < 0 || z >= 84) continue;
+            const double term = grad.at(((n * 40 + f) * 80 + row) * 84 + column) *
+                                x.at(((n * 32 + q) * 80 + y) * 84 + z);
+            sum += term;
+            magnitude += std::fabs(term);
+          }
+          CHECK(std::fabs(actual.at((f * 32 + q) * 9 + tap) - sum) <= 2e-6 * magnitude);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("what is not finite stays where it belongs in a 3x3 convolution") {
   const Case c = {2, 32, 33, 1, {12, 12}, {3, 3}, {1, 1}, {1, 1}, {1, 1}};
   const double infinity = std::numeric_limits<double>::infinity();
@@ -229,6 +257,16 @@ TEST_CASE("what is not finite stays where it belongs in a 3x3 convolution") {
           runOp(level, Op::convBackwardInput,
                 {x, TestTensor::generate(DType::float32, {32, 33, 3, 3}, otherAt)}, DType::float32,
                 {2, 33, 12, 12}, c.ints());
+      const TestTensor grad =
+          TestTensor::generate(DType::float32, c.y(), [](int64_t i) { return i % 5 + 1.0; });
+      TestTensor corner = TestTensor::generate(DType::float32, c.x(), valueAt);
+      corner.set(5 * 144, value);
+      const TestTensor toWeight = runOp(level, Op::convBackwardWeight, {grad, corner},
+                                        DType::float32, c.weight(), c.ints());
+      for (int64_t i = 0; i < toWeight.size(); ++i) {
+        const bool reached = i / 9 % 32 == 5 && i % 9 / 3 < 2 && i % 3 < 2;
+        CHECK(std::isfinite(toWeight.at(i)) == !reached);
+      }
       for (int64_t i = 0; i < y.size(); ++i) {
         const int64_t n = i / 144 / 33, row = i % 144 / 12, column = i % 12;
         const bool reached = n == 1 && row >= 2 && row <= 4 && column >= 3 && column <= 5;
