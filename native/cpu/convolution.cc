@@ -44,14 +44,16 @@ ConvShape shapeOf(const TensorView& input, const TensorView& weight, const Tenso
 }
 
 bool solve(const GatherProblem<float>& problem) {
-  return gatherFits(&problem, 1) ? gatherDirectly(&problem, 1) : gatherByProduct(problem);
+  if (gatherFits(&problem, 1)) return gatherDirectly(&problem, 1);
+  return gatherFitsWinograd(problem) ? gatherByWinograd(problem) : gatherByProduct(problem);
 }
 bool solve(const GatherProblem<double>& problem) {
   gatherPlainly(problem);
   return true;
 }
 bool solve(const WeightProblem<float>& problem) {
-  return weightFits(problem) ? weightDirectly(problem) : weightByProduct(problem);
+  if (weightFits(problem)) return weightDirectly(problem);
+  return weightFitsWinograd(problem) ? weightByWinograd(problem) : weightByProduct(problem);
 }
 bool solve(const WeightProblem<double>& problem) {
   weightPlainly(problem);

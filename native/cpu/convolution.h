@@ -71,6 +71,9 @@ struct WeightProblem {
 
 /// By a matrix product whose panels are gathered as they are needed.
 bool gatherByProduct(const GatherProblem<float>& problem);
+/// By Winograd's algorithm: 3x3 taps of stride 1, with many channels on both sides.
+bool gatherByWinograd(const GatherProblem<float>& problem);
+bool gatherFitsWinograd(const GatherProblem<float>& problem);
 /// By shifted sums over padded planes: for few channels per group, as in depthwise convolution.
 /// Solves `count` problems that differ in grid, taps and outStart alone, such as the phases of a
 /// gradient; these are in order of outStart's last axis.
@@ -78,6 +81,8 @@ bool gatherDirectly(const GatherProblem<float>* problems, int64_t count);
 bool gatherFits(const GatherProblem<float>* problems, int64_t count);
 
 bool weightByProduct(const WeightProblem<float>& problem);
+bool weightByWinograd(const WeightProblem<float>& problem);
+bool weightFitsWinograd(const WeightProblem<float>& problem);
 bool weightDirectly(const WeightProblem<float>& problem);
 bool weightFits(const WeightProblem<float>& problem);
 

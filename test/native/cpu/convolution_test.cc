@@ -185,6 +185,99 @@ TEST_CASE("convolution and its gradients against plain sums") {
   }
 }
 
+/// 3x3 with enough channels and positions for Winograd's algorithm, of which some edges of a tile
+/// hang over: tiles by rows and by panels of filters, blocks of channels, several images in a unit.
+const std::vector<Case>& winogradCases() {
+  static const std::vector<Case> all = {
+      {1, 32, 32, 1, {16, 16}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},
+      {2, 33, 40, 1, {12, 19}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},
+      {3, 47, 32, 1, {17, 15}, {3, 3}, {1, 1}, {0, 0}, {1, 1}},
+      {2, 32, 49, 1, {14, 14}, {3, 3}, {1, 1}, {2, 2}, {1, 1}},
+      {17, 64, 65, 1, {4, 4}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},
+      {6, 80, 33, 1, {7, 8}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},
+      {1, 40, 36, 1, {13, 16}, {3, 3}, {1, 1}, {0, 1}, {1, 1}, 1},
+      {16, 300, 32, 1, {4, 3}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},
+      {1, 32, 300, 1, {15, 20}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},
+  };
+  return all;
+}
+
+TEST_CASE("convolution by Winograd's algorithm against plain sums") {
+  for (const IsaLevel& level : isaLevels()) {
+    for (const Case& c : winogradCases()) {
+      CAPTURE(nameOf(level));
+      CAPTURE(describe(c));
+      checkForward(level, c, DType::float32);
+      checkGradients(level, c, DType::float32);
+    }
+  }
+}
+
+TEST_CASE("gradient of a 3x3 weight summed over more tiles than the cache holds") {
+  const Case c = {3, 32, 40, 1, {80, 84}, {3, 3}, {1, 1}, {1, 1}, {1, 1}};
+  const TestTensor x = TestTensor::generate(DType::float32, c.x(), valueAt);
+  const TestTensor grad = TestTensor::generate(DType::float32, c.y(), otherAt);
+  for (const IsaLevel& level : isaLevels()) {
+    CAPTURE(nameOf(level));
+    const TestTensor actual =
+        runOp(level, Op::convBackwardWeight, {grad, x}, DType::float32, c.weight(), c.ints());
+    for (int64_t f : {0, 17, 39}) {
+      for (int64_t q : {0, 31}) {
+        for (int64_t tap = 0; tap < 9; ++tap) {
+          double sum = 0, magnitude = 0;
+          for (int64_t i = 0; i < 3 * 80 * 84; ++i) {
+            const int64_t n = i / (80 * 84), row = i / 84 % 80, column = i % 84;
+            const int64_t y = row + tap / 3 - 1, z = column + tap % 3 - 1;
+            if (y < 0 || y >= 80 || z < 0 || z >= 84) continue;
+            const double term = grad.at(((n * 40 + f) * 80 + row) * 84 + column) *
+                                x.at(((n * 32 + q) * 80 + y) * 84 + z);
+            sum += term;
+            magnitude += std::fabs(term);
+          }
+          CHECK(std::fabs(actual.at((f * 32 + q) * 9 + tap) - sum) <= 2e-6 * magnitude);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("what is not finite stays where it belongs in a 3x3 convolution") {
+  const Case c = {2, 32, 33, 1, {12, 12}, {3, 3}, {1, 1}, {1, 1}, {1, 1}};
+  const double infinity = std::numeric_limits<double>::infinity();
+  const int64_t at = 32 * 144 + 5 * 144 + 3 * 12 + 4;  // image 1, channel 5, row 3, column 4
+  for (double value : {infinity, -infinity, std::nan("")}) {
+    TestTensor x = TestTensor::generate(DType::float32, c.x(), valueAt);
+    x.set(at, value);
+    const TestTensor weight =
+        TestTensor::generate(DType::float32, c.weight(), [](int64_t) { return 1.0; });
+    for (const IsaLevel& level : isaLevels()) {
+      CAPTURE(nameOf(level));
+      const TestTensor y = runOp(level, Op::conv, {x, weight}, DType::float32, c.y(), c.ints());
+      const TestTensor toX =
+          runOp(level, Op::convBackwardInput,
+                {x, TestTensor::generate(DType::float32, {32, 33, 3, 3}, otherAt)}, DType::float32,
+                {2, 33, 12, 12}, c.ints());
+      const TestTensor grad =
+          TestTensor::generate(DType::float32, c.y(), [](int64_t i) { return i % 5 + 1.0; });
+      TestTensor corner = TestTensor::generate(DType::float32, c.x(), valueAt);
+      corner.set(5 * 144, value);
+      const TestTensor toWeight = runOp(level, Op::convBackwardWeight, {grad, corner},
+                                        DType::float32, c.weight(), c.ints());
+      for (int64_t i = 0; i < toWeight.size(); ++i) {
+        const bool reached = i / 9 % 32 == 5 && i % 9 / 3 < 2 && i % 3 < 2;
+        CHECK(std::isfinite(toWeight.at(i)) == !reached);
+      }
+      for (int64_t i = 0; i < y.size(); ++i) {
+        const int64_t n = i / 144 / 33, row = i % 144 / 12, column = i % 12;
+        const bool reached = n == 1 && row >= 2 && row <= 4 && column >= 3 && column <= 5;
+        CHECK(std::isfinite(y.at(i)) == !reached);
+        CHECK(std::isfinite(toX.at(i)) == !reached);
+        if (reached) CHECK((std::isnan(value) ? std::isnan(y.at(i)) : y.at(i) == value));
+      }
+    }
+  }
+}
+
 TEST_CASE("convolution of every layout") {
   const Case c = {2, 4, 6, 2, {5, 9}, {3, 2}, {1, 2}, {1, 1}, {1, 1}};
   const TestTensor x = TestTensor::generate(DType::float32, c.x(), valueAt);
@@ -211,6 +304,8 @@ TEST_CASE("results of convolution do not depend on the number of threads") {
       {6, 1, 8, 1, {40, 40}, {3, 3}, {1, 1}, {0, 0}, {1, 1}},
       {6, 16, 16, 16, {30, 30}, {3, 3}, {2, 2}, {1, 1}, {1, 1}},
       {1, 64, 64, 1, {7, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},
+      {9, 40, 70, 1, {15, 15}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},
+      {20, 40, 270, 1, {4, 4}, {3, 3}, {1, 1}, {1, 1}, {1, 1}},
   };
   const int threads = numThreads();
   for (const IsaLevel& level : isaLevels()) {
