@@ -1,4 +1,6 @@
 /** Normalization: batch, layer, group, instance and RMS. */
+import { gradients } from '../autograd/backward';
+import { variable } from '../autograd/functional';
 import { isGradEnabled, isRecording, record } from '../autograd/node';
 import { ShapeError } from '../errors';
 import { checkInteger, checkNumber, formatShape, sizeOf, type Shape } from '../tensor/shape';
@@ -48,6 +50,50 @@ function normalizeGroups(x: Tensor, centred: boolean, eps: number): Normalized {
     });
   }
   return { y: y as Tensor, mean: center as Tensor, variance: variance as Tensor };
+}
+
+/** Weight and bias as one native kernel takes them: vectors over the groups, or over the positions in a group. */
+interface Parameters {
+  weight: Tensor;
+  bias: Tensor;
+  byPosition: boolean;
+}
+
+/** Both parameters in x's dtype, or null where ordinary operations must do. */
+function parametersOf(x: Tensor, weight: Tensor | null, bias: Tensor | null, byPosition: boolean): Parameters | null {
+  if (weight?.dtype !== x.dtype || bias?.dtype !== x.dtype) return null;
+  return { weight: reshape(weight, [weight.size]), bias: reshape(bias, [bias.size]), byPosition };
+}
+
+/** The same by differentiable operations, for higher derivatives. */
+function compositeAffine(x: Tensor, { weight, bias, byPosition }: Parameters, centred: boolean, eps: number): Tensor {
+  const centre = centred ? sub(x, mean(x, overGroup, keep)) : x;
+  const y = mul(centre, rsqrt(add(mean(square(centre), overGroup, keep), eps)));
+  const wide = byPosition ? [1, 1, weight.size] : [1, weight.size, 1];
+  return add(mul(y, reshape(weight, wide)), reshape(bias, wide)) as Tensor;
+}
+
+/** {@link normalizeGroups}, then scaled and shifted in the same pass. */
+function normalizeAffine(x: Tensor, parameters: Parameters, centred: boolean, eps: number): Normalized {
+  const { weight, bias, byPosition } = parameters;
+  const groups = [[x.shape[1]], x.dtype] as const;
+  const ints = [Number(centred), Number(byPosition)];
+  const outputs = [[x.shape, x.dtype], groups, groups] as const;
+  const [y, center, variance] = runMany('normalizeAffine', [x, weight, bias], outputs, ints, [eps]) as Tensor[];
+  if (isRecording(x, weight, bias)) {
+    record('normalize', y, [x, weight, bias], [x, weight, bias, center, variance], (grad, { saved }) => {
+      const [input, scale, shift, ...statistics] = saved as Tensor[];
+      if (isGradEnabled()) {
+        const variables = [input, scale, shift].map((v) => variable('normalize', v));
+        const [w, b] = variables.slice(1);
+        const again = compositeAffine(variables[0], { weight: w, bias: b, byPosition }, centred, eps);
+        return gradients(again, variables, { gradient: grad, createGraph: true, partial: true });
+      }
+      const likes = [input, scale, shift].map((v) => [v.shape, v.dtype] as const);
+      return runMany('normalizeAffineBackward', [grad, input, scale, ...statistics], likes, ints, [eps]) as Tensor[];
+    });
+  }
+  return { y, mean: center, variance };
 }
 
 /** y·weight + bias, either of which may be missing; both already broadcast to y. */
@@ -102,7 +148,10 @@ function overLast(
   }
   const weight = parameterLike(op, 'weight', options.weight, shape, shape);
   const bias = parameterLike(op, 'bias', options.bias, shape, shape);
-  const { y } = normalizeGroups(reshape(input, [1, sizeOf(lead), sizeOf(shape)]), centred, eps);
+  const rows = reshape(input, [1, sizeOf(lead), sizeOf(shape)]);
+  const together = parametersOf(input, weight, bias, true);
+  if (together !== null) return reshape(normalizeAffine(rows, together, centred, eps).y, input.shape);
+  const { y } = normalizeGroups(rows, centred, eps);
   return affine(reshape(y, input.shape), weight, bias);
 }
 
@@ -221,9 +270,10 @@ export function batchNorm(x: AnyTensor, options: BatchNormOptions = {}): Tensor 
       `batchNorm: x ${formatShape(input.shape)} gives each channel ${String(count)} elements, needs more than 1`,
     );
   }
-  const { y, mean: center, variance } = normalizeChannels(input, n, channels, eps);
+  const together = parametersOf(input, weight, bias, false);
+  const { y, mean: center, variance } = normalizeChannels(input, n, channels, eps, together);
   onStatistics?.({ mean: center.detach(), variance: variance.detach(), count });
-  return affine(y, weight, bias);
+  return together === null ? affine(y, weight, bias) : y;
 }
 
 /** bias - mean·scale·weight */
@@ -232,15 +282,22 @@ function shift(centre: Tensor, scale: Tensor, weight: Tensor | null, bias: Tenso
   return bias === null ? moved.neg() : sub(bias, moved);
 }
 
-function normalizeChannels(x: Tensor, n: number, channels: number, eps: number): Normalized {
+function normalizeChannels(
+  x: Tensor,
+  n: number,
+  channels: number,
+  eps: number,
+  parameters: Parameters | null,
+): Normalized {
+  const normalized = (groups: Tensor): Normalized =>
+    parameters === null ? normalizeGroups(groups, true, eps) : normalizeAffine(groups, parameters, true, eps);
   const inner = n * channels === 0 ? 0 : x.size / (n * channels);
   if (inner !== 1) {
-    const { y, ...rest } = normalizeGroups(reshape(x, [n, channels, inner]), true, eps);
+    const { y, ...rest } = normalized(reshape(x, [n, channels, inner]));
     return { y: reshape(y, x.shape), ...rest };
   }
   // A matrix [n, channels]: with the channels as rows the kernel runs along memory.
-  const columns = reshape(transpose(reshape(x, [n, channels])), [1, channels, n]);
-  const { y, ...rest } = normalizeGroups(columns, true, eps);
+  const { y, ...rest } = normalized(reshape(transpose(reshape(x, [n, channels])), [1, channels, n]));
   return { y: reshape(transpose(reshape(y, [channels, n])), x.shape), ...rest };
 }
 

@@ -218,7 +218,16 @@ Status checkNormalize(const OpCall& call) {
   const TensorView& out = call.outputs[0];
   if (x.rank != 3 || !sameShape(x, out) || x.dtype != out.dtype) return broken(call, "wrong shape");
   const auto perGroup = [&](const TensorView& view) { return isVector(view, x.dtype, x.shape[1]); };
-  if (call.op == Op::normalize) {
+  const bool isAffine = call.op == Op::normalizeAffine || call.op == Op::normalizeAffineBackward;
+  const bool byPosition = isAffine && call.ints[1] != 0;
+  if (byPosition && x.shape[0] != 1) return broken(call, "parameters of positions need one run");
+  const auto parameter = [&](const TensorView& view) {
+    return isVector(view, x.dtype, x.shape[byPosition ? 2 : 1]);
+  };
+  if (call.op == Op::normalize || call.op == Op::normalizeAffine) {
+    if (isAffine && !(parameter(call.inputs[1]) && parameter(call.inputs[2]))) {
+      return broken(call, "wrong shape of the parameters");
+    }
     return perGroup(call.outputs[1]) && perGroup(call.outputs[2])
                ? Status::ok
                : broken(call, "wrong shape of the statistics");
@@ -226,7 +235,15 @@ Status checkNormalize(const OpCall& call) {
   if (!sameShape(call.inputs[1], x) || call.inputs[1].dtype != x.dtype) {
     return broken(call, "the gradient does not fit");
   }
-  return perGroup(call.inputs[2]) ? Status::ok : broken(call, "wrong shape of the statistics");
+  if (!isAffine) {
+    return perGroup(call.inputs[2]) ? Status::ok : broken(call, "wrong shape of the statistics");
+  }
+  if (!perGroup(call.inputs[3]) || !perGroup(call.inputs[4])) {
+    return broken(call, "wrong shape of the statistics");
+  }
+  return parameter(call.inputs[2]) && parameter(call.outputs[1]) && parameter(call.outputs[2])
+             ? Status::ok
+             : broken(call, "wrong shape of the parameters");
 }
 
 /// The values of lengths and labels are the kernel's to check.

@@ -21,9 +21,9 @@ struct DotProblem {
   const float* bias;  // nullptr, or values with these strides
   int64_t biasFew, biasMany;
   bool accumulate;
-  const float* residual;  // nullptr, or values with these strides
-  int64_t residualFew, residualMany;
-  bool relu;
+  const float* residual = nullptr;  // or values with these strides
+  int64_t residualFew = 0, residualMany = 0;
+  bool relu = false;
 };
 
 template <int kFew, int kMany>

@@ -1,186 +1,325 @@
 // Normalization of groups to mean 0 and variance 1: batch, layer, group and instance normalization,
-// and with no centre RMS normalization. A tensor is [outer, groups, inner]; a group's elements are
-// those of one middle position.
+// and with no centre RMS normalization.
 
+#include "cpu/normalization.h"
+
+#include "core/op_info.h"
 #include "core/status.h"
 #include "cpu/kernel_table.h"
-#include "cpu/parallel.h"
 #include "cpu/scratch.h"
-#include "cpu/vec_math.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-// Elements below which a part of the groups is not worth a thread.
-constexpr int64_t kGrain = 16384;
-// Elements added up in vector lanes before their sum joins a double.
-constexpr int64_t kBlock = 4096;
-
-struct Groups {
-  int64_t outer, count, inner;
-  explicit Groups(const TensorView& view)
-      : outer(view.shape[0]), count(view.shape[1]), inner(view.shape[2]) {}
-  int64_t elements() const { return outer * inner; }
-  int64_t offset(int64_t o, int64_t group) const { return (o * count + group) * inner; }
-  int64_t grain() const { return elements() > 0 ? kGrain / elements() + 1 : count; }
-};
-
-/// Calls body(x, n) for the runs of memory that a group consists of.
-template <typename Body>
-KINDLING_INLINE void forRuns(const Groups& groups, int64_t group, const Body& body) {
-  for (int64_t o = 0; o < groups.outer; ++o) body(groups.offset(o, group), groups.inner);
+Status noMemory(const OpCall& call) {
+  return fail(Status::outOfMemory, "%s: no scratch memory", opInfo(call.op).name);
 }
 
-/// The sum of term(i, lanes) over n elements, in vectors; lanes beyond the end give 0.
-template <class V, typename Term>
-KINDLING_INLINE double sumOf(int64_t n, const Term& term) {
-  double total = 0;
-  for (int64_t begin = 0; begin < n; begin += kBlock) {
-    const int64_t end = n - begin < kBlock ? n : begin + kBlock;
-    V sum = V::zero();
-    int64_t i = begin;
-    for (; i + V::width <= end; i += V::width) sum = sum + term(i, V::width);
-    if (i < end) sum = sum + term(i, static_cast<int>(end - i));
-    total += static_cast<double>(reduceAdd(sum));
-  }
-  return total;
-}
-
+/// Forward. Inputs: x, then with parameters weight and bias. Outputs: y, means, variances.
 template <class V>
-KINDLING_INLINE V loadLanes(const typename V::Scalar* p, int lanes) {
-  return lanes == V::width ? V::load(p) : V::loadPartial(p, lanes);
-}
-
-template <class V>
-KINDLING_INLINE V keepLanes(V x, int lanes) {
-  if constexpr (V::width > 1) {
-    // The lanes beyond the end are 0 only before something is subtracted from them.
-    alignas(64) typename V::Scalar values[V::width];
-    x.store(values);
-    return lanes == V::width ? x : V::loadPartial(values, lanes);
-  }
-  return x;
-}
-
-template <class V>
-struct Kernels {
+class Forward {
+ public:
   using T = typename V::Scalar;
 
-  static void statistics(const Groups& groups, int64_t group, const T* x, bool centred,
-                         double* mean, double* variance) {
-    const double count = static_cast<double>(groups.elements());
-    *mean = 0;
-    if (centred) {
-      forRuns(groups, group, [&](int64_t at, int64_t n) {
-        *mean += sumOf<V>(n, [&](int64_t i, int lanes) { return loadLanes<V>(x + at + i, lanes); });
-      });
-      *mean /= count;
-    }
-    const V centre = V::set1(static_cast<T>(*mean));
-    *variance = 0;
-    forRuns(groups, group, [&](int64_t at, int64_t n) {
-      *variance += sumOf<V>(n, [&](int64_t i, int lanes) {
-        const V d = loadLanes<V>(x + at + i, lanes) - centre;
-        const V square = d * d;
-        return lanes == V::width ? square : keepLanes(square, lanes);
-      });
-    });
-    *variance /= count;
-  }
+  Forward(const OpCall& call, bool isAffine)
+      : call_(call),
+        groups_(call.outputs[0]),
+        input_(call.inputs[0]),
+        weight_(call.inputs[isAffine ? 1 : 0]),
+        bias_(call.inputs[isAffine ? 2 : 0]),
+        isAffine_(isAffine),
+        byPosition_(isAffine && call.ints[1] != 0) {}
 
-  static Status forward(const OpCall& call) {
-    const Groups groups(call.outputs[0]);
-    const Contiguous input(call.inputs[0]);
-    if (!input.ok()) return fail(Status::outOfMemory, "normalize: no scratch memory");
-    const T* x = input.as<T>();
-    T* y = static_cast<T*>(call.outputs[0].data);
-    T* means = static_cast<T*>(call.outputs[1].data);
-    T* variances = static_cast<T*>(call.outputs[2].data);
-    const bool centred = call.ints[0] != 0;
-    const double eps = call.floats[0];
-    parallelFor(groups.count, groups.grain(), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t group = begin; group < end; ++group) {
-        double mean, variance;
-        statistics(groups, group, x, centred, &mean, &variance);
-        means[group] = static_cast<T>(mean);
-        variances[group] = static_cast<T>(variance);
-        const V scale = V::set1(static_cast<T>(1.0 / __builtin_sqrt(variance + eps)));
-        const V centre = V::set1(static_cast<T>(mean));
-        forRuns(groups, group, [&](int64_t at, int64_t n) {
-          int64_t i = at;
-          for (; i + V::width <= at + n; i += V::width) {
-            ((V::load(x + i) - centre) * scale).store(y + i);
-          }
-          if (i < at + n) {
-            const int lanes = static_cast<int>(at + n - i);
-            ((V::loadPartial(x + i, lanes) - centre) * scale).storePartial(y + i, lanes);
-          }
-        });
+  Status run() {
+    if (!input_.ok() || !weight_.ok() || !bias_.ok()) return noMemory(call_);
+    groups_.forTogether([&](int64_t first, int count) {
+      double means[kTogether][1], variances[kTogether][1];
+      statistics(first, count, means, variances);
+      for (int g = 0; g < count; ++g) {
+        static_cast<T*>(call_.outputs[1].data)[first + g] = static_cast<T>(means[g][0]);
+        static_cast<T*>(call_.outputs[2].data)[first + g] = static_cast<T>(variances[g][0]);
       }
+      write(first, count, means, variances);
     });
     return Status::ok;
   }
 
-  /// dx = (g - mean(g) - y mean(g y)) / sqrt(variance + eps), without mean(g) where not centred.
-  static Status backward(const OpCall& call) {
-    const Groups groups(call.outputs[0]);
-    const Contiguous grad(call.inputs[0]);
-    const Contiguous output(call.inputs[1]);
-    const Contiguous spread(call.inputs[2]);
-    if (!grad.ok() || !output.ok() || !spread.ok()) {
-      return fail(Status::outOfMemory, "normalizeBackward: no scratch memory");
+ private:
+  void statistics(int64_t first, int count, double (*means)[1], double (*variances)[1]) const {
+    const T* x = input_.template as<T>();
+    const double elements = static_cast<double>(groups_.elements());
+    for (int g = 0; g < count; ++g) means[g][0] = 0;
+    if (call_.ints[0] != 0) {
+      const auto termOf = [=](int) {
+        return [=](int64_t i, int lanes, V* terms) { terms[0] = loadLanes<V>(x + i, lanes); };
+      };
+      sumGroups<V, 1>(groups_, first, count, termOf, means);
+      for (int g = 0; g < count; ++g) means[g][0] /= elements;
     }
-    const T* g = grad.as<T>();
-    const T* y = output.as<T>();
-    const T* variances = spread.as<T>();
-    T* dx = static_cast<T*>(call.outputs[0].data);
-    const bool centred = call.ints[0] != 0;
-    const double eps = call.floats[0], count = static_cast<double>(groups.elements());
-    parallelFor(groups.count, groups.grain(), 1, [&](int64_t begin, int64_t end) {
-      for (int64_t group = begin; group < end; ++group) {
-        double total = 0, product = 0;
-        forRuns(groups, group, [&](int64_t at, int64_t n) {
-          if (centred) {
-            total +=
-                sumOf<V>(n, [&](int64_t i, int lanes) { return loadLanes<V>(g + at + i, lanes); });
-          }
-          product += sumOf<V>(n, [&](int64_t i, int lanes) {
-            return loadLanes<V>(g + at + i, lanes) * loadLanes<V>(y + at + i, lanes);
+    const auto termOf = [=](int g) {
+      const V centre = splat<V>(means[g][0]);
+      return [=](int64_t i, int lanes, V* terms) {
+        const V d = loadLanes<V>(x + i, lanes) - centre;
+        terms[0] = keepLanes(d * d, lanes);
+      };
+    };
+    sumGroups<V, 1>(groups_, first, count, termOf, variances);
+    for (int g = 0; g < count; ++g) variances[g][0] /= elements;
+  }
+
+  void write(int64_t first, int count, const double (*means)[1],
+             const double (*variances)[1]) const {
+    const T* x = input_.template as<T>();
+    const T* weight = weight_.template as<T>();
+    const T* bias = bias_.template as<T>();
+    T* y = static_cast<T*>(call_.outputs[0].data);
+    V centres[kTogether], scales[kTogether], shifts[kTogether];
+    const bool ofGroups = isAffine_ && !byPosition_;
+    for (int g = 0; g < count; ++g) {
+      const double scale = 1.0 / __builtin_sqrt(variances[g][0] + call_.floats[0]);
+      centres[g] = splat<V>(means[g][0]);
+      scales[g] = splat<V>(ofGroups ? scale * static_cast<double>(weight[first + g]) : scale);
+      shifts[g] = ofGroups ? V::set1(bias[first + g]) : V::zero();
+    }
+    for (int64_t o = 0; o < groups_.outer; ++o) {
+      for (int g = 0; g < count; ++g) {
+        const int64_t at = groups_.offset(o, first + g);
+        const V centre = centres[g], scale = scales[g], shift = shifts[g];
+        if (byPosition_) {
+          forLanes<V>(0, groups_.inner, [&](int64_t i, int lanes) {
+            const V unit = (loadLanes<V>(x + at + i, lanes) - centre) * scale;
+            const V scaled =
+                fma(unit, loadLanes<V>(weight + i, lanes), loadLanes<V>(bias + i, lanes));
+            storeLanes(scaled, y + at + i, lanes);
           });
+        } else {
+          forLanes<V>(at, at + groups_.inner, [&](int64_t i, int lanes) {
+            storeLanes(fma(loadLanes<V>(x + i, lanes) - centre, scale, shift), y + i, lanes);
+          });
+        }
+      }
+    }
+  }
+
+  const OpCall& call_;
+  const Groups groups_;
+  const Contiguous input_, weight_, bias_;
+  const bool isAffine_, byPosition_;
+};
+
+/// From the output y, without parameters:
+/// dx = (g - mean(g) - y mean(g y)) / sqrt(variance + eps), without mean(g) where not centred.
+template <class V>
+Status backward(const OpCall& call) {
+  using T = typename V::Scalar;
+  const Groups groups(call.outputs[0]);
+  const Contiguous grad(call.inputs[0]), output(call.inputs[1]), spread(call.inputs[2]);
+  if (!grad.ok() || !output.ok() || !spread.ok()) return noMemory(call);
+  const T* g = grad.as<T>();
+  const T* y = output.as<T>();
+  const T* variances = spread.as<T>();
+  T* dx = static_cast<T*>(call.outputs[0].data);
+  const double elements = static_cast<double>(groups.elements());
+  groups.forTogether([&](int64_t first, int count) {
+    double totals[kTogether][2];
+    const auto termOf = [=](int) {
+      return [=](int64_t i, int lanes, V* terms) {
+        terms[0] = loadLanes<V>(g + i, lanes);
+        terms[1] = terms[0] * loadLanes<V>(y + i, lanes);
+      };
+    };
+    sumGroups<V, 2>(groups, first, count, termOf, totals);
+    for (int64_t o = 0; o < groups.outer; ++o) {
+      for (int k = 0; k < count; ++k) {
+        const double variance = static_cast<double>(variances[first + k]);
+        const V scale = splat<V>(1.0 / __builtin_sqrt(variance + call.floats[0]));
+        const V mean = splat<V>(call.ints[0] != 0 ? totals[k][0] / elements : 0);
+        const V slope = splat<V>(totals[k][1] / elements);
+        const int64_t at = groups.offset(o, first + k);
+        forLanes<V>(at, at + groups.inner, [&](int64_t i, int lanes) {
+          const V rest = loadLanes<V>(g + i, lanes) - mean;
+          storeLanes(fnma(loadLanes<V>(y + i, lanes), slope, rest) * scale, dx + i, lanes);
         });
-        const double scale = 1.0 / __builtin_sqrt(static_cast<double>(variances[group]) + eps);
-        const V s = V::set1(static_cast<T>(scale));
-        const V mean = V::set1(static_cast<T>(total / count));
-        const V slope = V::set1(static_cast<T>(product / count));
-        forRuns(groups, group, [&](int64_t at, int64_t n) {
-          for (int64_t i = at; i < at + n; i += V::width) {
-            const int64_t left = at + n - i;
-            const int lanes = left < V::width ? static_cast<int>(left) : V::width;
-            const V value =
-                (loadLanes<V>(g + i, lanes) - mean - loadLanes<V>(y + i, lanes) * slope) * s;
-            if (lanes == V::width) {
-              value.store(dx + i);
-            } else {
-              value.storePartial(dx + i, lanes);
-            }
-          }
+      }
+    }
+  });
+  return Status::ok;
+}
+
+/// With parameters, from the input x. Inputs: grad, x, weight, means, variances. Outputs: the
+/// gradients of x, weight and bias.
+template <class V>
+class AffineBackward {
+ public:
+  using T = typename V::Scalar;
+
+  explicit AffineBackward(const OpCall& call)
+      : call_(call),
+        groups_(call.outputs[0]),
+        grad_(call.inputs[0]),
+        input_(call.inputs[1]),
+        weight_(call.inputs[2]),
+        means_(call.inputs[3]),
+        variances_(call.inputs[4]) {}
+
+  Status run() {
+    if (!grad_.ok() || !input_.ok() || !weight_.ok() || !means_.ok() || !variances_.ok()) {
+      return noMemory(call_);
+    }
+    if (call_.ints[1] != 0) return rows();
+    groups_.forTogether([&](int64_t first, int count) { together(first, count); });
+    return Status::ok;
+  }
+
+ private:
+  T* output(int i) const { return static_cast<T*>(call_.outputs[i].data); }
+  double mean(int64_t group) const { return static_cast<double>(means_.template as<T>()[group]); }
+  /// 1 / sqrt(variance + eps)
+  double scale(int64_t group) const {
+    const double variance = static_cast<double>(variances_.template as<T>()[group]);
+    return 1.0 / __builtin_sqrt(variance + call_.floats[0]);
+  }
+
+  /// What dx is made of: dx = g * scale - (x - centre) * slope - shift.
+  struct Line {
+    V centre, scale, slope, shift;
+
+    /// From the sums of g and of g (x - mean); g has its weight in it, or `weight` is it.
+    Line(const AffineBackward& of, int64_t group, double weight, const double* totals) {
+      const double elements = static_cast<double>(of.groups_.elements());
+      const double s = of.scale(group);
+      centre = splat<V>(of.mean(group));
+      scale = splat<V>(s * weight);
+      slope = splat<V>(s * s * s * weight * (totals[1] / elements));
+      shift = splat<V>(of.call_.ints[0] != 0 ? s * weight * (totals[0] / elements) : 0);
+    }
+    KINDLING_INLINE V at(V g, V x) const {
+      return fnma(x - centre, slope, fma(g, scale, V::zero() - shift));
+    }
+  };
+
+  void together(int64_t first, int count) const {
+    const T* g = grad_.template as<T>();
+    const T* x = input_.template as<T>();
+    T* dx = output(0);
+    double totals[kTogether][2];
+    const auto termOf = [&](int k) {
+      const V centre = splat<V>(mean(first + k));
+      return [=](int64_t i, int lanes, V* terms) {
+        terms[0] = loadLanes<V>(g + i, lanes);
+        terms[1] = terms[0] * (loadLanes<V>(x + i, lanes) - centre);
+      };
+    };
+    sumGroups<V, 2>(groups_, first, count, termOf, totals);
+    for (int k = 0; k < count; ++k) {
+      output(1)[first + k] = static_cast<T>(totals[k][1] * scale(first + k));
+      output(2)[first + k] = static_cast<T>(totals[k][0]);
+    }
+    for (int64_t o = 0; o < groups_.outer; ++o) {
+      for (int k = 0; k < count; ++k) {
+        const double weight = static_cast<double>(weight_.template as<T>()[first + k]);
+        const Line line(*this, first + k, weight, totals[k]);
+        const int64_t at = groups_.offset(o, first + k);
+        forLanes<V>(at, at + groups_.inner, [&](int64_t i, int lanes) {
+          storeLanes(line.at(loadLanes<V>(g + i, lanes), loadLanes<V>(x + i, lanes)), dx + i,
+                     lanes);
         });
+      }
+    }
+  }
+
+  /// Groups that are rows, and parameters along them. The sums over rows are made for blocks of
+  /// rows, whose number depends on the shape alone, and then added up.
+  Status rows() const {
+    constexpr int64_t kMostBlocks = 64, kFewRows = 16;
+    const int64_t n = groups_.inner;
+    int64_t size = (groups_.count + kMostBlocks - 1) / kMostBlocks;
+    if (size < kFewRows) size = kFewRows;
+    const int64_t blocks = (groups_.count + size - 1) / size;
+    const Scratch memory(static_cast<size_t>(blocks * 2 * n) * sizeof(T));
+    if (!memory.ok()) return noMemory(call_);
+    T* sums = memory.as<T>();
+    parallelFor(blocks, kGrain / (size * n + 1) + 1, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) {
+        T* const own = sums + block * 2 * n;
+        __builtin_memset(own, 0, static_cast<size_t>(2 * n) * sizeof(T));
+        const int64_t last = (block + 1) * size;
+        for (int64_t row = block * size; row < last && row < groups_.count; ++row) {
+          rowBack(row, own, own + n);
+        }
+      }
+    });
+    parallelFor(2 * n, kGrain / (blocks + 1) + 1, 64, [&](int64_t begin, int64_t end) {
+      for (int64_t j = begin; j < end; ++j) {
+        double total = 0;
+        for (int64_t block = 0; block < blocks; ++block) {
+          total += static_cast<double>(sums[block * 2 * n + j]);
+        }
+        (j < n ? output(1)[j] : output(2)[j - n]) = static_cast<T>(total);
       }
     });
     return Status::ok;
   }
+
+  void rowBack(int64_t row, T* weightSums, T* biasSums) const {
+    const int64_t n = groups_.inner;
+    const T* g = grad_.template as<T>() + row * n;
+    const T* x = input_.template as<T>() + row * n;
+    const T* weight = weight_.template as<T>();
+    T* dx = output(0) + row * n;
+    const V centre = splat<V>(mean(row)), s = splat<V>(scale(row));
+    double totals[2];
+    sumRun<V, 2>(
+        0, n,
+        [=](int64_t i, int lanes, V* terms) {
+          const V d = loadLanes<V>(x + i, lanes) - centre, grad = loadLanes<V>(g + i, lanes);
+          terms[0] = grad * loadLanes<V>(weight + i, lanes);
+          terms[1] = terms[0] * d;
+          storeLanes(fma(grad, d * s, loadLanes<V>(weightSums + i, lanes)), weightSums + i, lanes);
+          storeLanes(grad + loadLanes<V>(biasSums + i, lanes), biasSums + i, lanes);
+        },
+        totals);
+    const Line line(*this, row, 1, totals);
+    forLanes<V>(0, n, [&](int64_t i, int lanes) {
+      const V grad = loadLanes<V>(g + i, lanes) * loadLanes<V>(weight + i, lanes);
+      storeLanes(line.at(grad, loadLanes<V>(x + i, lanes)), dx + i, lanes);
+    });
+  }
+
+  const OpCall& call_;
+  const Groups groups_;
+  const Contiguous grad_, input_, weight_, means_, variances_;
 };
+
+template <class V>
+Status plainForward(const OpCall& call) {
+  return Forward<V>(call, false).run();
+}
+
+template <class V>
+Status affineForward(const OpCall& call) {
+  return Forward<V>(call, true).run();
+}
+
+template <class V>
+Status affineBackward(const OpCall& call) {
+  return AffineBackward<V>(call).run();
+}
+
+template <Kernel float32, Kernel float64>
+Status either(const OpCall& call) {
+  return byFloat(call, float32, float64);
+}
 
 }  // namespace
 
 void registerNormalization(Kernel* kernels) {
-  kernels[static_cast<int>(Op::normalize)] = [](const OpCall& call) {
-    return byFloat(call, Kernels<VecF>::forward, Kernels<VecD>::forward);
-  };
-  kernels[static_cast<int>(Op::normalizeBackward)] = [](const OpCall& call) {
-    return byFloat(call, Kernels<VecF>::backward, Kernels<VecD>::backward);
-  };
+  const auto set = [&](Op op, Kernel kernel) { kernels[static_cast<int>(op)] = kernel; };
+  set(Op::normalize, either<plainForward<VecF>, plainForward<VecD>>);
+  set(Op::normalizeBackward, either<backward<VecF>, backward<VecD>>);
+  set(Op::normalizeAffine, either<affineForward<VecF>, affineForward<VecD>>);
+  set(Op::normalizeAffineBackward, either<affineBackward<VecF>, affineBackward<VecD>>);
 }
 
 }  // namespace KINDLING_ISA

@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "core/op_call.h"
+#include "core/op_info.h"
+#include "core/status.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/vec_math.h"
@@ -12,6 +14,10 @@
 namespace kindling {
 namespace KINDLING_ISA {
 namespace {
+
+inline Status noMemory(const OpCall& call) {
+  return fail(Status::outOfMemory, "%s: no scratch memory", opInfo(call.op).name);
+}
 
 /// The rows of a batch from the longest to the shortest: at every step the active ones come first,
 /// in whatever order they were given.
@@ -144,12 +150,12 @@ KINDLING_INLINE void clearFloats(float* to, int64_t count) {
 /// on the same few sets of the caches.
 class StepWeight {
  public:
-  StepWeight(const TensorView& weight, bool transposed)
+  StepWeight(const TensorView& weight, bool transposed, bool isWanted)
       : rows_(weight.shape[transposed ? 1 : 0]),
         columns_(weight.shape[transposed ? 0 : 1]),
         step_(columns_ % kSets == 0 ? columns_ + kPadding : columns_),
-        memory_(static_cast<size_t>(rows_ * step_) * sizeof(float)) {
-    if (!memory_.ok()) return;
+        memory_(isWanted ? static_cast<size_t>(rows_ * step_) * sizeof(float) : 0) {
+    if (!isWanted || !memory_.ok()) return;
     TensorView from = weight;
     if (transposed) {
       from.shape[0] = rows_;

@@ -30,12 +30,14 @@ struct Rnn {
   static constexpr bool hasCell = false, hasHiddenBias = false, hasCarry = false;
 };
 
-/// Pointers of one row at one step.
+/// Pointers of one row at one step, or of some of its units.
 struct StepRow {
-  int64_t width;
+  int64_t width;         // units
+  int64_t stride;        // from gate to gate
   const float* input;    // the inputs' projections
   const float* product;  // the state's
   float* saved;
+  const float* hBefore;
   float* h;
   float* c;
   float* y;
@@ -43,8 +45,8 @@ struct StepRow {
 };
 
 inline void step(Lstm, const StepRow& r) {
-  const int64_t n = r.width;
-  forLanes(n, [&](int64_t j, int lanes) {
+  const int64_t n = r.stride;
+  forLanes(r.width, [&](int64_t j, int lanes) {
     const auto gate = [&](int k) {
       return get(r.input + k * n + j, lanes) + get(r.product + k * n + j, lanes);
     };
@@ -63,13 +65,13 @@ inline void step(Lstm, const StepRow& r) {
 }
 
 inline void step(Gru, const StepRow& r) {
-  const int64_t n = r.width;
-  forLanes(n, [&](int64_t j, int lanes) {
+  const int64_t n = r.stride;
+  forLanes(r.width, [&](int64_t j, int lanes) {
     const VecF reset = sigmoid(get(r.input + j, lanes) + get(r.product + j, lanes));
     const VecF update = sigmoid(get(r.input + n + j, lanes) + get(r.product + n + j, lanes));
     const VecF hidden = get(r.product + 2 * n + j, lanes);
     const VecF fresh = tanh(fma(reset, hidden, get(r.input + 2 * n + j, lanes)));
-    const VecF h = fma(update, get(r.h + j, lanes) - fresh, fresh);
+    const VecF h = fma(update, get(r.hBefore + j, lanes) - fresh, fresh);
     put(reset, r.saved + j, lanes);
     put(update, r.saved + n + j, lanes);
     put(fresh, r.saved + 2 * n + j, lanes);
@@ -90,9 +92,9 @@ void step(Rnn<relu>, const StepRow& r) {
   });
 }
 
-/// Pointers of one row at one step on the way back.
+/// Pointers of one row at one step on the way back, or of some of its units.
 struct BackRow {
-  int64_t width;
+  int64_t width, stride;
   const float* saved;
   const float* cell;  // after the step
   const float* cellBefore;
@@ -110,8 +112,8 @@ KINDLING_INLINE VecF stateGradient(const BackRow& r, int64_t j, int lanes) {
 }
 
 inline void back(Lstm, const BackRow& r) {
-  const int64_t n = r.width;
-  forLanes(n, [&](int64_t j, int lanes) {
+  const int64_t n = r.stride;
+  forLanes(r.width, [&](int64_t j, int lanes) {
     const VecF i = get(r.saved + j, lanes), f = get(r.saved + n + j, lanes);
     const VecF g = get(r.saved + 2 * n + j, lanes), o = get(r.saved + 3 * n + j, lanes);
     const VecF dh = stateGradient(r, j, lanes);
@@ -126,8 +128,8 @@ inline void back(Lstm, const BackRow& r) {
 }
 
 inline void back(Gru, const BackRow& r) {
-  const int64_t n = r.width;
-  forLanes(n, [&](int64_t j, int lanes) {
+  const int64_t n = r.stride;
+  forLanes(r.width, [&](int64_t j, int lanes) {
     const VecF reset = get(r.saved + j, lanes), update = get(r.saved + n + j, lanes);
     const VecF fresh = get(r.saved + 2 * n + j, lanes), hidden = get(r.saved + 3 * n + j, lanes);
     const VecF dh = stateGradient(r, j, lanes);

@@ -252,6 +252,173 @@ TEST_CASE("gradients of recurrent layers are the slopes of the reference") {
   }
 }
 
+/// Gradients in double, by the chain rule backwards through the reference's steps.
+struct ReferenceGradients {
+  std::vector<double> projections, h0, weight, extra;
+};
+
+/// The gates of a step and their slopes, from the native run's y and c, which other tests check.
+class ReferenceBack {
+ public:
+  ReferenceBack(const CellCase& cell, const Sizes& s, const std::vector<TestTensor>& in,
+                const std::vector<TestTensor>& grads, bool reverse)
+      : cell_(cell), s_(s), in_(in), grads_(grads), reverse_(reverse) {}
+
+  ReferenceGradients run() {
+    const size_t units = static_cast<size_t>(s_.rows * s_.width);
+    result_.projections.assign(static_cast<size_t>(in_[0].size()), 0);
+    result_.h0.assign(units, 0);
+    result_.weight.assign(static_cast<size_t>(in_[1].size()), 0);
+    result_.extra.assign(cell_.hasCell() ? units : static_cast<size_t>(s_.width), 0);
+    for (int64_t row = 0; row < s_.rows; ++row) runRow(row);
+    return result_;
+  }
+
+ private:
+  double& at(std::vector<double>& values, int64_t i) { return values[static_cast<size_t>(i)]; }
+
+  void runRow(int64_t row) {
+    const int64_t n = s_.width;
+    std::vector<double> dh, dc;
+    for (int64_t j = 0; j < n; ++j) {
+      dh.push_back(grads_[1].at(row * n + j));
+      dc.push_back(cell_.hasCell() ? grads_[9].at(row * n + j) : 0);
+    }
+    const int64_t length = static_cast<int64_t>(in_[2].at(row));
+    for (int64_t k = length; k-- > 0;) {
+      const int64_t t = reverse_ ? length - 1 - k : k;
+      stepBack(row, t, k == 0 ? -1 : reverse_ ? t + 1 : t - 1, &dh, &dc);
+    }
+    for (int64_t j = 0; j < n; ++j) {
+      at(result_.h0, row * n + j) = dh[static_cast<size_t>(j)];
+      if (cell_.hasCell()) at(result_.extra, row * n + j) = dc[static_cast<size_t>(j)];
+    }
+  }
+
+  /// `before`: the time of the step before, or -1 at the first step.
+  void stepBack(int64_t row, int64_t t, int64_t before, std::vector<double>* dh,
+                std::vector<double>* dc) {
+    const int64_t n = s_.width, gates = cell_.gates, place = t * s_.rows + row;
+    const auto state = [&](int64_t j) {
+      return before < 0 ? in_[3].at(row * n + j) : grads_[3].at((before * s_.rows + row) * n + j);
+    };
+    const auto saved = [&](int64_t gate, int64_t j) {
+      return grads_[2].at((place * cell_.saved + gate) * n + j);
+    };
+    std::vector<double> next(static_cast<size_t>(n), 0), products(static_cast<size_t>(gates * n));
+    for (int64_t j = 0; j < n; ++j) {
+      const double d = at(*dh, j) + grads_[0].at(place * n + j);
+      std::vector<double> input;
+      if (cell_.hasCell()) {
+        const double cBefore =
+            before < 0 ? in_[4].at(row * n + j) : grads_[7].at((before * s_.rows + row) * n + j);
+        const double i = saved(0, j), f = saved(1, j), g = saved(2, j), o = saved(3, j);
+        const double tc = std::tanh(grads_[7].at(place * n + j));
+        const double c = at(*dc, j) + d * o * (1 - tc * tc);
+        input = {c * g * i * (1 - i), c * cBefore * f * (1 - f), c * i * (1 - g * g),
+                 d * tc * o * (1 - o)};
+        at(*dc, j) = c * f;
+      } else if (cell_.hasHiddenBias()) {
+        const double r = saved(0, j), z = saved(1, j), fresh = saved(2, j), hidden = saved(3, j);
+        const double dFresh = d * (1 - z) * (1 - fresh * fresh);
+        input = {dFresh * hidden * r * (1 - r), d * (state(j) - fresh) * z * (1 - z), dFresh};
+        at(next, j) = d * z;
+        at(result_.extra, j) += dFresh * r;
+      } else {
+        const double h = saved(0, j);
+        input = {cell_.ints[0] ? (h > 0 ? d : 0) : d * (1 - h * h)};
+      }
+      for (int64_t gate = 0; gate < gates; ++gate) {
+        const double value = input[static_cast<size_t>(gate)];
+        at(result_.projections, (place * gates + gate) * n + j) = value;
+        const bool scaled = cell_.hasHiddenBias() && gate == 2;
+        at(products, gate * n + j) = scaled ? value * saved(0, j) : value;
+      }
+    }
+    for (int64_t r = 0; r < gates * n; ++r) {
+      for (int64_t j = 0; j < n; ++j) {
+        at(next, j) += at(products, r) * in_[1].at(r * n + j);
+        at(result_.weight, r * n + j) += at(products, r) * state(j);
+      }
+    }
+    *dh = next;
+  }
+
+  const CellCase& cell_;
+  const Sizes s_;
+  const std::vector<TestTensor>&in_, &grads_;
+  const bool reverse_;
+  ReferenceGradients result_;
+};
+
+/// Runs forward and back.
+std::vector<TestTensor> runBoth(const IsaLevel& level, const CellCase& cell, const Sizes& s,
+                                const std::vector<TestTensor>& in, bool reverse,
+                                std::vector<TestTensor>* grads) {
+  const std::vector<int32_t> ints = attributes(cell, reverse);
+  std::vector<TestTensor> all = outputsOf(cell, s, s.steps);
+  REQUIRE(run(level, cell.forward, in, all, ints) == Status::ok);
+  *grads = backwardInputs(cell, s, in, all);
+  const std::vector<TestTensor> results = backwardOutputs(cell, s);
+  REQUIRE(run(level, cell.backward, *grads, results, ints) == Status::ok);
+  all.insert(all.end(), results.begin(), results.end());
+  return all;
+}
+
+TEST_CASE("recurrent layers of few and of many rows, whatever the number of threads") {
+  // Around the rows that are shared out, and around the widths of vectors and of parts.
+  const std::vector<Sizes> sizes = {{4, 1, 1},  {3, 1, 15}, {3, 2, 16}, {3, 3, 17}, {2, 5, 33},
+                                    {3, 1, 96}, {4, 4, 67}, {2, 8, 64}, {2, 9, 40}, {3, 1, 192},
+                                    {2, 7, 80}, {2, 6, 48}, {2, 40, 48}};
+  const int before = numThreads();
+  for (const CellCase& cell : cells()) {
+    for (const Sizes& s : sizes) {
+      for (const bool reverse : {false, true}) {
+        for (const bool full : {false, true}) {
+          std::vector<double> lengths = lengthsOf(s);
+          if (full) lengths.assign(lengths.size(), static_cast<double>(s.steps));
+          std::vector<TestTensor> in = inputsOf(cell, s, lengths);
+          // Weights that neither saturate the gates nor let the gradients grow.
+          for (int64_t i = 0; i < in[1].size(); ++i) {
+            in[1].set(i, in[1].at(i) * 2 / static_cast<double>(s.width));
+          }
+          const Reference wanted = reference(cell, s, in, reverse);
+          for (const IsaLevel& level : isaLevels()) {
+            CAPTURE(nameOf(level));
+            CAPTURE(nameOf(cell.forward));
+            CAPTURE(s.rows);
+            CAPTURE(s.width);
+            CAPTURE(reverse);
+            std::vector<TestTensor> grads;
+            setNumThreads(1);
+            const std::vector<TestTensor> one = runBoth(level, cell, s, in, reverse, &grads);
+            checkClose(one[0], wanted.y);
+            checkClose(one[1], wanted.h);
+            const size_t first = outputsOf(cell, s, s.steps).size();
+            const ReferenceGradients slopes = ReferenceBack(cell, s, in, grads, reverse).run();
+            checkClose(one[first], slopes.projections);
+            checkClose(one[first + 1], slopes.h0);
+            checkClose(one[first + 2], slopes.weight);
+            if (one.size() > first + 3) checkClose(one[first + 3], slopes.extra);
+            for (const int threads : {2, 3, 8}) {
+              CAPTURE(threads);
+              setNumThreads(threads);
+              const std::vector<TestTensor> same = runBoth(level, cell, s, in, reverse, &grads);
+              for (size_t i = 0; i < one.size(); ++i) {
+                CAPTURE(i);
+                // What is not written for rows without steps keeps its bytes in both.
+                CHECK(std::memcmp(one[i].view().data, same[i].view().data,
+                                  static_cast<size_t>(one[i].size()) * sizeof(float)) == 0);
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  setNumThreads(before);
+}
+
 TEST_CASE("recurrent layers refuse what does not fit") {
   const IsaLevel& level = isaLevels().front();
   const Sizes s = {3, 2, 4};
