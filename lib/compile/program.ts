@@ -9,6 +9,7 @@ import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { attributesOf, encode, Role, type Binding, type LiveLayout } from './encode';
 import type { Graph, Value } from './ir';
 import { commitLast } from './passes/commit';
+import { mergeCommon } from './passes/commonSubexpressions';
 import { removeDeadCode } from './passes/deadCode';
 import { separateOutputs } from './passes/outputs';
 import { foldConstants } from './passes/fold';
@@ -30,7 +31,8 @@ export interface Launch {
 
 /** The passes, in their order. */
 function optimize(graph: Graph): Graph {
-  return removeDeadCode(fuseElementwise(foldConstants(commitLast(removeDeadCode(separateOutputs(graph))))));
+  const committed = commitLast(removeDeadCode(separateOutputs(graph)));
+  return removeDeadCode(fuseElementwise(foldConstants(mergeCommon(committed))));
 }
 
 export class Program {
