@@ -1,5 +1,5 @@
 /** Operations with a gradient rule of the user's own, and memory for time. */
-import { activeRecorder } from '../tensor/recorder';
+import { activeRecorder, apart } from '../tensor/recorder';
 import { currentGenerator, withGenerator } from '../tensor/generator';
 import { tidy } from '../tensor/scope';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
@@ -98,7 +98,7 @@ export function checkpoint<A extends readonly AnyTensor[]>(fn: (...inputs: A) =>
   const found: { leaves: AnyTensor[] } = { leaves: [] };
   const out = tidy(() => {
     const copies = inputs.map(copyOf);
-    const result = fn(...(copies as unknown as A));
+    const result = apart(() => fn(...(copies as unknown as A)));
     if (!isTensor(result)) throw new TypeError(`checkpoint: the function must give a tensor, got ${describe(result)}`);
     found.leaves = leavesOf(result).filter((leaf) => !copies.includes(leaf));
     return result.detach();
@@ -118,7 +118,7 @@ export function checkpoint<A extends readonly AnyTensor[]>(fn: (...inputs: A) =>
         const copies = saved.map((x, i) =>
           !inputs[i].requiresGrad ? x : createGraph ? variable('checkpoint', x) : withGradient(x),
         );
-        const again = fn(...(copies as unknown as A));
+        const again = apart(() => fn(...(copies as unknown as A)));
         const wanted = [...copies.filter((_, i) => inputs[i].requiresGrad), ...found.leaves];
         return gradients(again, wanted, { gradient: grad, createGraph, partial: true });
       }),

@@ -44,7 +44,7 @@ export function explain(program: Program): string {
     `inputs ${inputs.join(', ')}`,
     ...lines,
     `outputs ${graph.outputs.map(nameOf).join(', ')}`,
-    `${String(graph.operations.length)} operations; buffers ${bytes(plan.arenaBytes)}, ` +
+    `${String(graph.operations.length)} operations, ${String(graph.merged ?? 0)} more merged; buffers ${bytes(plan.arenaBytes)}, ` +
       `${bytes(plan.unplannedBytes)} without sharing`,
   ].join('\n');
 }

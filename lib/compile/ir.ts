@@ -38,6 +38,8 @@ export interface Operation {
   readonly live: LiveSlot | null;
   /** The user's line that led to it; null for what a pass has added. */
   readonly origin: Origin | null;
+  /** The section that it is part of, where its results are for this section alone; see `apart` of the recorder. */
+  readonly apart?: number;
 }
 
 /** Operation `index` of what live section `section` records. */
@@ -51,6 +53,8 @@ export interface Graph {
   readonly inputs: readonly Value[];
   readonly operations: readonly Operation[];
   readonly outputs: readonly Value[];
+  /** How many operations were left out because others had given their results. */
+  readonly merged?: number;
 }
 
 /** A value of its own memory. */

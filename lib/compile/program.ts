@@ -9,6 +9,7 @@ import { Tensor, type AnyTensor } from '../tensor/tensor';
 import { attributesOf, encode, Role, type Binding, type LiveLayout } from './encode';
 import type { Graph, Value } from './ir';
 import { commitLast } from './passes/commit';
+import { mergeCommon } from './passes/commonSubexpressions';
 import { removeDeadCode } from './passes/deadCode';
 import { separateOutputs } from './passes/outputs';
 import { foldEpilogues } from './passes/epilogue';
@@ -31,9 +32,8 @@ export interface Launch {
 
 /** The passes, in their order. */
 function optimize(graph: Graph): Graph {
-  return removeDeadCode(
-    fuseElementwise(foldEpilogues(foldConstants(commitLast(removeDeadCode(separateOutputs(graph)))))),
-  );
+  const committed = commitLast(removeDeadCode(separateOutputs(graph)));
+  return removeDeadCode(fuseElementwise(foldEpilogues(foldConstants(mergeCommon(committed)))));
 }
 
 export class Program {

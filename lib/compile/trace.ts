@@ -27,6 +27,8 @@ export class Trace implements Recorder {
   private readonly constants = new Set<AnyTensor>();
   private readonly undos: (() => void)[] = [];
   private section: number | null = null;
+  private sectionsApart = 0;
+  private apartIn: number | undefined;
 
   constructor(private readonly step: string) {}
 
@@ -113,6 +115,7 @@ export class Trace implements Recorder {
       writes,
       live,
       origin: new Origin(),
+      apart: this.apartIn,
     });
   }
 
@@ -133,6 +136,16 @@ export class Trace implements Recorder {
       return fn();
     } finally {
       this.section = null;
+    }
+  }
+
+  apart<T>(fn: () => T): T {
+    const before = this.apartIn;
+    this.apartIn = this.sectionsApart++;
+    try {
+      return fn();
+    } finally {
+      this.apartIn = before;
     }
   }
 
@@ -220,6 +233,10 @@ export class Replay implements Recorder {
   }
 
   live<T>(fn: () => T): T {
+    return fn();
+  }
+
+  apart<T>(fn: () => T): T {
     return fn();
   }
 

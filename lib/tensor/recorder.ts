@@ -24,6 +24,8 @@ export interface Recorder {
   constant(tensor: AnyTensor): void;
   /** See {@link live}. */
   live<T>(fn: () => T): T;
+  /** See {@link apart}. */
+  apart<T>(fn: () => T): T;
   /** See {@link onAbandon}. */
   onAbandon(undo: () => void): void;
   /** What was recorded holds as long as this is true: asked before each run. */
@@ -66,6 +68,14 @@ export function valuesAreThere(): boolean {
  */
 export function live<T>(fn: () => T): T {
   return active === null ? fn() : active.live(fn);
+}
+
+/**
+ * Runs `fn`, whose operations have results for each other alone: no other operation's result stands for one of theirs, nor
+ * the other way round, so that nothing from in here is kept for what comes much later.
+ */
+export function apart<T>(fn: () => T): T {
+  return active === null ? fn() : active.apart(fn);
 }
 
 /** Has `undo` called if what is being recorded is given up, so that it has left no trace. */

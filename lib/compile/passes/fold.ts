@@ -4,11 +4,10 @@ import { withRecorder } from '../../tensor/recorder';
 import { keep, tidy } from '../../tensor/scope';
 import type { AnyTensor } from '../../tensor/tensor';
 import { bytesOf, newValue, type Graph, type Operation, type Value } from '../ir';
+import { isPure } from './pure';
 
 /** Larger results are computed in each run: to keep them would cost more memory than time. */
 const mostBytes = 1 << 18;
-
-const random = new Set(['randomUniform', 'randomNormal', 'randomBernoulli']);
 
 /** Operations on nothing but constants (an attention mask, say) are run once, when the step is compiled. */
 export function foldConstants(graph: Graph): Graph {
@@ -35,14 +34,9 @@ function viewOfFolded(value: Value, folded: ReadonlyMap<Value, Value>): Value {
   return value === value.root ? root : { ...value, kind: 'captured', root, memory: root.memory, tensor: root.tensor };
 }
 
-function canFold(
-  { name, outputs, writes, live }: Operation,
-  inputs: readonly Value[],
-  folded: ReadonlyMap<Value, Value>,
-): boolean {
-  if (live !== null || writes.length > 0 || random.has(name) || outputs.some((value) => bytesOf(value) > mostBytes)) {
-    return false;
-  }
+function canFold(operation: Operation, inputs: readonly Value[], folded: ReadonlyMap<Value, Value>): boolean {
+  const { name, outputs } = operation;
+  if (!isPure(operation) || outputs.some((value) => bytesOf(value) > mostBytes)) return false;
   // A single number is best left to the operations that take it.
   if (name === 'full') return outputs[0].shape.some((extent) => extent > 1);
   const constants = new Set(folded.values());
