@@ -1,5 +1,5 @@
 /** Runs a step over samples in batches: compiled where it can be, else one operation after the other. */
-import { compile, type CompiledStep } from '../compile';
+import { Step } from '../compile';
 import { withGrad } from '../autograd/node';
 import { TraceError } from '../errors';
 import { tidy } from '../tensor/scope';
@@ -31,13 +31,14 @@ export interface Samples {
 export class BatchPass {
   /** Why the step is not compiled, where it could not be. */
   fallbackReason: TraceError | null = null;
-  private readonly step: CompiledStep<AnyTensor[], AnyTensor[]>;
+  private readonly step: Step<AnyTensor[], AnyTensor[]>;
+  private readonly pace = new Pace();
 
   constructor(
     private readonly body: (...rows: AnyTensor[]) => AnyTensor[],
     private readonly options: BatchOptions,
   ) {
-    this.step = compile(body, { name: options.name });
+    this.step = new Step(options.name, body, {});
   }
 
   /** Rejects with the signal's reason between two calls. */
@@ -50,51 +51,49 @@ export class BatchPass {
 
   /** Returns how many samples it got through: all, or those before what cannot be compiled. */
   private async runCompiled(samples: Samples): Promise<number> {
-    const pace = new Pace();
+    const { pace } = this;
+    const { batchSize, signal } = this.options;
     const waiting: Promise<void>[] = [];
     let start = 0;
+    pace.begin();
     try {
       while (start < samples.length) {
-        this.options.signal?.throwIfAborted();
-        const { batchSize } = this.options;
+        signal?.throwIfAborted();
         const whole = Math.floor((samples.length - start) / batchSize);
         const steps = Math.max(1, Math.min(pace.stepsPerCall, whole));
-        const count = Math.min(steps * batchSize, samples.length - start);
-        waiting.push(this.call(samples, start, steps, count, pace));
-        start += count;
+        const end = Math.min(start + steps * batchSize, samples.length);
+        const results = this.submit(() => samples.rows(start, end), steps);
+        waiting.push(this.finish(samples, results, steps, end - start));
+        start = end;
         if (waiting.length === depth) await waiting.shift();
       }
       while (waiting.length > 0) await waiting.shift();
-      return start;
     } catch (error) {
-      await Promise.allSettled(waiting);
-      // What cannot be traced fails in the call itself, before anything is submitted.
-      if (!(error instanceof TraceError)) throw error;
+      const ended = await Promise.allSettled(waiting);
+      const failed = ended.find((one) => one.status === 'rejected');
+      if (!(error instanceof TraceError) || failed !== undefined) throw failed === undefined ? error : failed.reason;
       this.fallbackReason = error;
-      return start - this.unsubmitted;
     }
+    return start;
   }
 
-  /** The samples of calls that could not be compiled. */
-  private unsubmitted = 0;
-
-  private async call(samples: Samples, start: number, steps: number, count: number, pace: Pace): Promise<void> {
-    const submitted = withGrad(this.options.recording, () =>
+  /** Queues a call. What cannot be traced throws, before anything is queued. */
+  private submit(rows: () => AnyTensor[], steps: number): Promise<AnyTensor[]> {
+    const { results } = withGrad(this.options.recording, () =>
       tidy(() => {
-        const rows = samples.rows(start, start + count);
+        const given = rows();
         // In an object: a scope does not take promises.
-        return { results: steps === 1 ? this.step(...rows) : this.step.scan(...rows.map((x) => inBatches(x, steps))) };
+        return {
+          results: steps === 1 ? this.step.submit(given) : this.step.submitScan(given.map((x) => inBatches(x, steps))),
+        };
       }),
     );
-    let results: AnyTensor[];
-    try {
-      results = await submitted.results;
-    } catch (error) {
-      if (error instanceof TraceError) this.unsubmitted += count;
-      throw error;
-    }
-    samples.take(results, steps, count);
-    pace.ended(steps);
+    return results;
+  }
+
+  private async finish(samples: Samples, submitted: Promise<AnyTensor[]>, steps: number, count: number): Promise<void> {
+    samples.take(await submitted, steps, count);
+    this.pace.ended(steps);
   }
 
   private async runEagerly(samples: Samples, from: number): Promise<void> {

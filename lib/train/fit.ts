@@ -74,9 +74,7 @@ export async function fit(model: Module, compiled: Compiled, samples: Samples, o
     for (let epoch = 0; epoch < epochs; epoch++) {
       signal?.throwIfAborted();
       reporter.epochBegin(epoch, Math.ceil(data.length / batchSize));
-      const order = shuffle
-        ? permutation(data.length, seed, epoch)
-        : Int32Array.from({ length: data.length }, (_, i) => i);
+      const order = shuffle ? permutation(data.length, seed, epoch) : inOrder(data.length);
       const logs = await trainEpoch(model, pass, new Totals(compiled), tensor(order, { dtype: 'int32' }), reporter);
       if (validation !== null && validationPass !== null) {
         const results = await evaluateWith(validationPass, model, compiled, validation);
@@ -93,6 +91,12 @@ export async function fit(model: Module, compiled: Compiled, samples: Samples, o
     validationPass?.dispose();
   }
   return { epoch: done, history, fallbackReason: pass.fallbackReason };
+}
+
+function inOrder(length: number): Int32Array {
+  const order = new Int32Array(length);
+  for (let i = 0; i < length; i++) order[i] = i;
+  return order;
 }
 
 async function trainEpoch(
