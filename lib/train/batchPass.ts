@@ -4,7 +4,9 @@ import { withGrad } from '../autograd/node';
 import { TraceError } from '../errors';
 import { tidy } from '../tensor/scope';
 import type { AnyTensor } from '../tensor/tensor';
+import { Interrupt } from './interrupt';
 import { Breather, Pace } from './pace';
+import type { Batch, BatchStream } from './stream';
 
 /** Calls under way: one computes, the next one waits. */
 const depth = 2;
@@ -17,15 +19,19 @@ export interface BatchOptions {
   readonly recording: boolean;
   readonly runEagerly: boolean;
   readonly signal: AbortSignal | undefined;
+  /** Called right before each step. */
+  readonly before?: () => void;
 }
+
+/** Is given the results of each call, in order, to keep or dispose; of `steps` > 1 they are stacked along axis 0. */
+export type Take = (results: readonly AnyTensor[], steps: number, samples: number) => void;
 
 /** One way through the samples. */
 export interface Samples {
   readonly length: number;
   /** The step's arguments for samples [start, end). Called right before the step. */
   rows(start: number, end: number): AnyTensor[];
-  /** Is given the results of each call, in order, to keep or dispose; of `steps` > 1 they are stacked along axis 0. */
-  take(results: readonly AnyTensor[], steps: number, samples: number): void;
+  readonly take: Take;
 }
 
 export class BatchPass {
@@ -63,7 +69,7 @@ export class BatchPass {
         const steps = Math.max(1, Math.min(pace.stepsPerCall, whole));
         const end = Math.min(start + steps * batchSize, samples.length);
         const results = this.submit(() => samples.rows(start, end), steps);
-        waiting.push(this.finish(samples, results, steps, end - start));
+        waiting.push(this.finish(samples.take, results, steps, end - start));
         start = end;
         if (waiting.length === depth) await waiting.shift();
       }
@@ -81,6 +87,7 @@ export class BatchPass {
   private submit(rows: () => AnyTensor[], steps: number): Promise<AnyTensor[]> {
     const { results } = withGrad(this.options.recording, () =>
       tidy(() => {
+        this.options.before?.();
         const given = rows();
         // In an object: a scope does not take promises.
         return {
@@ -91,8 +98,8 @@ export class BatchPass {
     return results;
   }
 
-  private async finish(samples: Samples, submitted: Promise<AnyTensor[]>, steps: number, count: number): Promise<void> {
-    samples.take(await submitted, steps, count);
+  private async finish(take: Take, submitted: Promise<AnyTensor[]>, steps: number, count: number): Promise<void> {
+    take(await submitted, steps, count);
     this.pace.ended(steps);
   }
 
@@ -100,16 +107,100 @@ export class BatchPass {
     const breather = new Breather(this.options.signal);
     for (let start = from; start < samples.length; start += this.options.batchSize) {
       const end = Math.min(start + this.options.batchSize, samples.length);
-      const results = withGrad(this.options.recording, () => tidy(() => this.body(...samples.rows(start, end))));
-      samples.take(results, 1, end - start);
+      samples.take(
+        this.compute(() => samples.rows(start, end)),
+        1,
+        end - start,
+      );
       const pause = breather.pause();
       if (pause !== undefined) await pause;
+    }
+  }
+
+  /** The results of one step, one operation after the other. */
+  private compute(rows: () => AnyTensor[]): AnyTensor[] {
+    return withGrad(this.options.recording, () =>
+      tidy(() => {
+        this.options.before?.();
+        return this.body(...rows());
+      }),
+    );
+  }
+
+  /**
+   * One step for each batch of a stream. The next ones are fetched in the meantime, but never more than the stream's
+   * `prefetch`: batch n + 1 + prefetch is asked for when step n has ended.
+   */
+  async runStream(stream: BatchStream, take: Take): Promise<void> {
+    const interrupt = new Interrupt(this.options.signal);
+    const breather = new Breather(this.options.signal);
+    const running: Promise<void>[] = [];
+    let fetched: Promise<Batch | null> | null = null;
+    try {
+      for (;;) {
+        for (; running.length > stream.prefetch; running.shift()) await interrupt.or(running[0]);
+        const batch: Batch | null = await interrupt.or(fetched ?? stream.next());
+        fetched = null;
+        if (batch === null) break;
+        const submitted = this.trySubmit(batch);
+        if (submitted !== null) {
+          const ended = this.finish(take, submitted, 1, batch.size);
+          running.push(
+            ended.catch((error: unknown) => {
+              interrupt.fail(error);
+            }),
+          );
+          continue;
+        }
+        for (const one of running.splice(0)) await one;
+        interrupt.throwIfFailed();
+        if (stream.prefetch > 0) fetched = quietly(stream.next());
+        this.computeBatch(batch, take);
+        await breather.pause();
+      }
+      await Promise.all(running);
+      interrupt.throwIfFailed();
+    } finally {
+      interrupt.close();
+      await Promise.all(running);
+    }
+  }
+
+  /** Null where steps are not compiled. The run has what it needs of the batch, which is given back. */
+  private trySubmit(batch: Batch): Promise<AnyTensor[]> | null {
+    if (this.options.runEagerly || this.fallbackReason !== null) return null;
+    try {
+      const submitted = this.submit(() => batch.rows(), 1);
+      batch.release();
+      return submitted;
+    } catch (error) {
+      if (!(error instanceof TraceError)) throw error;
+      this.fallbackReason = error;
+      return null;
+    }
+  }
+
+  private computeBatch(batch: Batch, take: Take): void {
+    try {
+      take(
+        this.compute(() => batch.rows()),
+        1,
+        batch.size,
+      );
+    } finally {
+      batch.release();
     }
   }
 
   dispose(): void {
     this.step.dispose();
   }
+}
+
+/** A promise that is waited for later; until then its error is nobody's. */
+function quietly<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 function inBatches(x: AnyTensor, batches: number): AnyTensor {
