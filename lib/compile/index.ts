@@ -66,7 +66,8 @@ function stacked(results: readonly Structure[], name: string): Structure {
   );
 }
 
-class Step<A extends readonly unknown[], R> {
+/** @internal What is behind {@link compile}. */
+export class Step<A extends readonly unknown[], R> {
   private readonly programs = new Map<string, Program[]>();
   fallbackReason: TraceError | null = null;
 
@@ -76,14 +77,16 @@ class Step<A extends readonly unknown[], R> {
     private readonly options: CompileStepOptions,
   ) {}
 
-  async call(args: A): Promise<R> {
+  /** Throws, before anything is queued, where the function cannot be traced. */
+  submit(args: A): Promise<R> {
     this.options.signal?.throwIfAborted();
     const tensors = this.argumentsOf(args);
     const program = this.tryProgramFor(args);
-    return program === null ? this.fn(...args) : this.start(program, tensors);
+    return program === null ? Promise.resolve(this.fn(...args)) : this.start(program, tensors);
   }
 
-  async scan(args: A): Promise<R> {
+  /** {@link CompiledStep.scan}; throws as {@link Step.submit} does. */
+  submitScan(args: A): Promise<R> {
     this.options.signal?.throwIfAborted();
     const tensors = this.argumentsOf(args);
     const [repeats] = tensors.map(({ shape }) => (shape as readonly (number | undefined)[])[0]);
@@ -96,7 +99,7 @@ class Step<A extends readonly unknown[], R> {
     const program = tidy(() => this.tryProgramFor(entry(0)));
     if (program !== null) return this.start(program, tensors, repeats);
     const results = Array.from({ length: repeats }, (_, i) => this.fn(...entry(i)));
-    return stacked(results, this.name) as R;
+    return Promise.resolve(stacked(results, this.name) as R);
   }
 
   private argumentsOf(args: A): AnyTensor[] {
@@ -116,22 +119,25 @@ class Step<A extends readonly unknown[], R> {
     }
   }
 
-  private async start(program: Program, tensors: readonly AnyTensor[], repeats?: number): Promise<R> {
-    const { signal } = this.options;
+  private start(program: Program, tensors: readonly AnyTensor[], repeats?: number): Promise<R> {
     const rows = tensors.map((tensor) => (tensor.isContiguous ? tensor : contiguous(tensor.detach())));
     const { run, result } = program.launch(rows, repeats);
     rows.forEach((row, i) => {
       if (row !== tensors[i]) row.dispose();
     });
+    return this.cancellable(run, result) as Promise<R>;
+  }
+
+  private cancellable(run: number, result: Promise<Structure>): Promise<Structure> {
+    const { signal } = this.options;
+    if (signal === undefined) return result;
     const stop = (): void => {
-      cancel(run, signal?.reason);
+      cancel(run, signal.reason);
     };
-    signal?.addEventListener('abort', stop, { once: true });
-    try {
-      return (await result) as R;
-    } finally {
-      signal?.removeEventListener('abort', stop);
-    }
+    signal.addEventListener('abort', stop, { once: true });
+    return result.finally(() => {
+      signal.removeEventListener('abort', stop);
+    });
   }
 
   private programFor(args: A): Program {
@@ -215,10 +221,11 @@ export function compile<A extends readonly unknown[], R>(
 ): CompiledStep<A, R> {
   if (typeof fn !== 'function') throw new TypeError('compile: the first argument must be a function');
   const step = new Step(options.name ?? (fn.name === '' ? 'step' : fn.name), fn, options);
-  const call = (...args: A): Promise<R> => step.call(args);
+  // Async, so that whatever goes wrong rejects the promise.
+  const call = async (...args: A): Promise<R> => step.submit(args);
   return Object.defineProperty(
     Object.assign(call, {
-      scan: (...args: A): Promise<R> => step.scan(args),
+      scan: async (...args: A): Promise<R> => step.submitScan(args),
       explain: () => step.all.map(explain).join('\n\n'),
       dispose: () => {
         step.dispose();

@@ -1,10 +1,12 @@
 /** Runs a step over samples in batches: compiled where it can be, else one operation after the other. */
-import { compile, type CompiledStep } from '../compile';
+import { Step } from '../compile';
 import { withGrad } from '../autograd/node';
 import { TraceError } from '../errors';
 import { tidy } from '../tensor/scope';
 import type { AnyTensor } from '../tensor/tensor';
+import { Interrupt } from './interrupt';
 import { Breather, Pace } from './pace';
+import type { Batch, BatchStream } from './stream';
 
 /** Calls under way: one computes, the next one waits. */
 const depth = 2;
@@ -17,27 +19,32 @@ export interface BatchOptions {
   readonly recording: boolean;
   readonly runEagerly: boolean;
   readonly signal: AbortSignal | undefined;
+  /** Called right before each step. */
+  readonly before?: () => void;
 }
+
+/** Is given the results of each call, in order, to keep or dispose; of `steps` > 1 they are stacked along axis 0. */
+export type Take = (results: readonly AnyTensor[], steps: number, samples: number) => void;
 
 /** One way through the samples. */
 export interface Samples {
   readonly length: number;
   /** The step's arguments for samples [start, end). Called right before the step. */
   rows(start: number, end: number): AnyTensor[];
-  /** Is given the results of each call, in order, to keep or dispose; of `steps` > 1 they are stacked along axis 0. */
-  take(results: readonly AnyTensor[], steps: number, samples: number): void;
+  readonly take: Take;
 }
 
 export class BatchPass {
   /** Why the step is not compiled, where it could not be. */
   fallbackReason: TraceError | null = null;
-  private readonly step: CompiledStep<AnyTensor[], AnyTensor[]>;
+  private readonly step: Step<AnyTensor[], AnyTensor[]>;
+  private readonly pace = new Pace();
 
   constructor(
     private readonly body: (...rows: AnyTensor[]) => AnyTensor[],
     private readonly options: BatchOptions,
   ) {
-    this.step = compile(body, { name: options.name });
+    this.step = new Step(options.name, body, {});
   }
 
   /** Rejects with the signal's reason between two calls. */
@@ -50,67 +57,150 @@ export class BatchPass {
 
   /** Returns how many samples it got through: all, or those before what cannot be compiled. */
   private async runCompiled(samples: Samples): Promise<number> {
-    const pace = new Pace();
+    const { pace } = this;
+    const { batchSize, signal } = this.options;
     const waiting: Promise<void>[] = [];
     let start = 0;
+    pace.begin();
     try {
       while (start < samples.length) {
-        this.options.signal?.throwIfAborted();
-        const { batchSize } = this.options;
+        signal?.throwIfAborted();
         const whole = Math.floor((samples.length - start) / batchSize);
         const steps = Math.max(1, Math.min(pace.stepsPerCall, whole));
-        const count = Math.min(steps * batchSize, samples.length - start);
-        waiting.push(this.call(samples, start, steps, count, pace));
-        start += count;
+        const end = Math.min(start + steps * batchSize, samples.length);
+        const results = this.submit(() => samples.rows(start, end), steps);
+        waiting.push(this.finish(samples.take, results, steps, end - start));
+        start = end;
         if (waiting.length === depth) await waiting.shift();
       }
       while (waiting.length > 0) await waiting.shift();
-      return start;
     } catch (error) {
-      await Promise.allSettled(waiting);
-      // What cannot be traced fails in the call itself, before anything is submitted.
-      if (!(error instanceof TraceError)) throw error;
+      const ended = await Promise.allSettled(waiting);
+      const failed = ended.find((one) => one.status === 'rejected');
+      if (!(error instanceof TraceError) || failed !== undefined) throw failed === undefined ? error : failed.reason;
       this.fallbackReason = error;
-      return start - this.unsubmitted;
     }
+    return start;
   }
 
-  /** The samples of calls that could not be compiled. */
-  private unsubmitted = 0;
-
-  private async call(samples: Samples, start: number, steps: number, count: number, pace: Pace): Promise<void> {
-    const submitted = withGrad(this.options.recording, () =>
+  /** Queues a call. What cannot be traced throws, before anything is queued. */
+  private submit(rows: () => AnyTensor[], steps: number): Promise<AnyTensor[]> {
+    const { results } = withGrad(this.options.recording, () =>
       tidy(() => {
-        const rows = samples.rows(start, start + count);
+        this.options.before?.();
+        const given = rows();
         // In an object: a scope does not take promises.
-        return { results: steps === 1 ? this.step(...rows) : this.step.scan(...rows.map((x) => inBatches(x, steps))) };
+        return {
+          results: steps === 1 ? this.step.submit(given) : this.step.submitScan(given.map((x) => inBatches(x, steps))),
+        };
       }),
     );
-    let results: AnyTensor[];
-    try {
-      results = await submitted.results;
-    } catch (error) {
-      if (error instanceof TraceError) this.unsubmitted += count;
-      throw error;
-    }
-    samples.take(results, steps, count);
-    pace.ended(steps);
+    return results;
+  }
+
+  private async finish(take: Take, submitted: Promise<AnyTensor[]>, steps: number, count: number): Promise<void> {
+    take(await submitted, steps, count);
+    this.pace.ended(steps);
   }
 
   private async runEagerly(samples: Samples, from: number): Promise<void> {
     const breather = new Breather(this.options.signal);
     for (let start = from; start < samples.length; start += this.options.batchSize) {
       const end = Math.min(start + this.options.batchSize, samples.length);
-      const results = withGrad(this.options.recording, () => tidy(() => this.body(...samples.rows(start, end))));
-      samples.take(results, 1, end - start);
+      samples.take(
+        this.compute(() => samples.rows(start, end)),
+        1,
+        end - start,
+      );
       const pause = breather.pause();
       if (pause !== undefined) await pause;
+    }
+  }
+
+  /** The results of one step, one operation after the other. */
+  private compute(rows: () => AnyTensor[]): AnyTensor[] {
+    return withGrad(this.options.recording, () =>
+      tidy(() => {
+        this.options.before?.();
+        return this.body(...rows());
+      }),
+    );
+  }
+
+  /**
+   * One step for each batch of a stream. The next ones are fetched in the meantime, but never more than the stream's
+   * `prefetch`: batch n + 1 + prefetch is asked for when step n has ended.
+   */
+  async runStream(stream: BatchStream, take: Take): Promise<void> {
+    const interrupt = new Interrupt(this.options.signal);
+    const breather = new Breather(this.options.signal);
+    const running: Promise<void>[] = [];
+    let fetched: Promise<Batch | null> | null = null;
+    try {
+      for (;;) {
+        for (; running.length > stream.prefetch; running.shift()) await interrupt.or(running[0]);
+        const batch: Batch | null = await interrupt.or(fetched ?? stream.next());
+        fetched = null;
+        if (batch === null) break;
+        const submitted = this.trySubmit(batch);
+        if (submitted !== null) {
+          const ended = this.finish(take, submitted, 1, batch.size);
+          running.push(
+            ended.catch((error: unknown) => {
+              interrupt.fail(error);
+            }),
+          );
+          continue;
+        }
+        for (const one of running.splice(0)) await one;
+        interrupt.throwIfFailed();
+        if (stream.prefetch > 0) fetched = quietly(stream.next());
+        this.computeBatch(batch, take);
+        await breather.pause();
+      }
+      await Promise.all(running);
+      interrupt.throwIfFailed();
+    } finally {
+      interrupt.close();
+      await Promise.all(running);
+    }
+  }
+
+  /** Null where steps are not compiled. The run has what it needs of the batch, which is given back. */
+  private trySubmit(batch: Batch): Promise<AnyTensor[]> | null {
+    if (this.options.runEagerly || this.fallbackReason !== null) return null;
+    try {
+      const submitted = this.submit(() => batch.rows(), 1);
+      batch.release();
+      return submitted;
+    } catch (error) {
+      if (!(error instanceof TraceError)) throw error;
+      this.fallbackReason = error;
+      return null;
+    }
+  }
+
+  private computeBatch(batch: Batch, take: Take): void {
+    try {
+      take(
+        this.compute(() => batch.rows()),
+        1,
+        batch.size,
+      );
+    } finally {
+      batch.release();
     }
   }
 
   dispose(): void {
     this.step.dispose();
   }
+}
+
+/** A promise that is waited for later; until then its error is nobody's. */
+function quietly<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 function inBatches(x: AnyTensor, batches: number): AnyTensor {

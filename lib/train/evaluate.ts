@@ -1,118 +1,141 @@
 /** `model.evaluate` and `model.predict`. */
 import { withGrad } from '../autograd/node';
-import { TensorDataset, type Samples } from '../data/dataset';
+import { isSource, type Source, type Values } from '../data/batches';
+import type { Samples } from '../data/dataset';
 import type { Module } from '../nn/module';
 import { concat } from '../ops/copies';
 import { tidy } from '../tensor/scope';
 import { checkInteger } from '../tensor/shape';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { BatchPass, type BatchOptions } from './batchPass';
+import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
+import { BatchPass, type BatchOptions, type Take } from './batchPass';
 import type { Compiled } from './compile';
+import { asDataset, feeding, streamFeed, type Feed, type TrainingData } from './feed';
 import { stepResults, Totals, type Logs } from './totals';
 
 /** Options of `evaluate` and `predict`. */
 export interface EvaluateOptions {
-  /** Samples per forward pass; does not change results. Default 256. */
+  /** Samples per forward pass; does not change results. Default 256. Not for batches that come as they are. */
   batchSize?: number;
+  /** How many batches of an iterable or a loader are fetched ahead of the one in use. Default: the loader's, or 2. */
+  prefetch?: number;
   signal?: AbortSignal;
 }
 
-/** @throws RangeError where there are no samples. */
-export function asDataset(op: string, samples: Samples): TensorDataset {
-  const data = samples instanceof TensorDataset ? samples : new TensorDataset(samples.x, samples.y);
-  if (data.length === 0) throw new RangeError(`${op}: the dataset is empty`);
-  return data;
+/** What `predict` takes: samples, or batches of them as for `fit`; targets are not looked at. */
+export type PredictionData = AnyTensor | Samples | Source<AnyTensor | readonly Values[] | { readonly x: Values }>;
+
+interface EvaluationOptions extends EvaluateOptions {
+  /** Stands in error messages. */
+  readonly name: string;
 }
 
-function optionsOf(name: string, { batchSize = 256, signal }: EvaluateOptions, runEagerly: boolean): BatchOptions {
+function passOptions(model: Module, options: EvaluationOptions, runEagerly: boolean): BatchOptions {
+  const { name, batchSize = 256, signal } = options;
   checkInteger(name, 'batchSize', batchSize, 1, 2 ** 31 - 1);
-  return { name, batchSize, recording: false, runEagerly, signal };
+  // Others may have trained the model in the meantime.
+  return { name, batchSize, recording: false, runEagerly, signal, before: () => model.eval() };
+}
+
+function refuseBatchSize({ name, batchSize }: EvaluationOptions): void {
+  if (batchSize === undefined) return;
+  throw new TypeError(`${name}: batchSize is for samples in memory; batches are taken as they come`);
 }
 
 /** The loss and the metrics of batches. */
-export function evaluationPass(compiled: Compiled, options: EvaluateOptions): BatchPass {
+export function evaluationFeed(
+  model: Module,
+  compiled: Compiled,
+  data: TrainingData,
+  options: EvaluationOptions,
+): Feed {
   const step = (x: AnyTensor, y: AnyTensor): AnyTensor[] => {
     const output = compiled.forward(x);
     return stepResults(compiled, compiled.loss(output, y), output, y);
   };
-  return new BatchPass(
-    step as (...rows: AnyTensor[]) => AnyTensor[],
-    optionsOf('evaluate', options, compiled.runEagerly),
-  );
-}
-
-/** Goes over `data` in evaluation mode. */
-export async function evaluateWith(
-  pass: BatchPass,
-  model: Module,
-  compiled: Compiled,
-  data: TensorDataset,
-): Promise<Logs> {
-  const totals = new Totals(compiled);
-  await inEvaluation(model, pass, {
-    length: data.length,
-    rows: (start, end) => {
-      const { x, y } = data.range(start, end);
-      return [x, y];
-    },
-    take: (results, steps, samples) => {
-      totals.take(results, steps, samples);
-    },
+  const body = step as (...rows: AnyTensor[]) => AnyTensor[];
+  const pass = new BatchPass(body, passOptions(model, options, compiled.runEagerly));
+  const { name, prefetch } = options;
+  if (isSource(data)) return streamFeed(pass, data, { name, prefetch, onlyX: false });
+  const dataset = asDataset(name, data as Samples);
+  return viewFeed(pass, dataset.length, (start, end) => {
+    const { x, y } = dataset.range(start, end);
+    return [x, y];
   });
-  return totals.logs();
 }
 
-async function inEvaluation(model: Module, pass: BatchPass, samples: Parameters<BatchPass['run']>[0]): Promise<void> {
+/** The feed of samples in memory that are shown in their order. */
+function viewFeed(pass: BatchPass, length: number, rows: (start: number, end: number) => AnyTensor[]): Feed {
+  return {
+    pass,
+    steps: undefined,
+    run: (take) => pass.run({ length, rows, take }),
+    close: () => {
+      pass.dispose();
+      return Promise.resolve();
+    },
+  };
+}
+
+async function inEvaluation(model: Module, feed: Feed, take: Take): Promise<void> {
   const wasTraining = model.training;
   try {
-    await pass.run({
-      ...samples,
-      rows: (start, end) => {
-        // Others may have trained the model in the meantime.
-        model.eval();
-        return samples.rows(start, end);
-      },
-    });
+    await feed.run(take);
   } finally {
     model.train(wasTraining);
   }
+}
+
+/** Goes over the data once in evaluation mode. */
+export async function evaluateWith(model: Module, compiled: Compiled, feed: Feed): Promise<Logs> {
+  const totals = new Totals(compiled);
+  await inEvaluation(model, feed, (results, steps, samples) => {
+    totals.take(results, steps, samples);
+  });
+  return totals.logs();
 }
 
 /** {@link Module.evaluate} */
 export async function evaluate(
   model: Module,
   compiled: Compiled,
-  samples: Samples,
+  data: TrainingData,
   options: EvaluateOptions,
 ): Promise<Logs> {
-  const data = asDataset('evaluate', samples);
-  const pass = evaluationPass(compiled, options);
-  try {
-    return await evaluateWith(pass, model, compiled, data);
-  } finally {
-    pass.dispose();
-  }
+  const named = { ...options, name: 'evaluate' };
+  if (isSource(data)) refuseBatchSize(named);
+  const feed = evaluationFeed(model, compiled, data, named);
+  return feeding([feed], () => evaluateWith(model, compiled, feed));
 }
 
 /** {@link Module.predict} */
-export async function predict(model: Module, x: AnyTensor, options: EvaluateOptions): Promise<Tensor> {
+export async function predict(model: Module, data: PredictionData, options: EvaluateOptions): Promise<Tensor> {
+  const named = { ...options, name: 'predict' };
+  const pass = new BatchPass((x) => [model.forward(x)], passOptions(model, named, false));
+  if (!isTensor(data) && isSource(data)) {
+    refuseBatchSize(named);
+    const feed = streamFeed(pass, data, { name: 'predict', prefetch: options.prefetch, onlyX: true });
+    return predictWith(model, feed);
+  }
+  const { x } = isTensor(data) ? { x: data } : (data as Samples);
   x._check('predict');
   if (x.rank === 0) throw new RangeError('predict: a scalar has no batch axis');
   if (x.shape[0] === 0) return withGrad(false, () => tidy(() => model.forward(x)));
-  const pass = new BatchPass((rows) => [model.forward(rows)], optionsOf('predict', options, false));
+  return predictWith(
+    model,
+    viewFeed(pass, x.shape[0], (start, end) => [x.slice([start, end])]),
+  );
+}
+
+async function predictWith(model: Module, feed: Feed): Promise<Tensor> {
   const parts: AnyTensor[] = [];
+  const take: Take = ([output], steps) => {
+    parts.push(steps === 1 ? output : tidy(() => output.reshape([-1, ...output.shape.slice(2)])));
+    if (steps > 1) output.dispose();
+  };
   try {
-    await inEvaluation(model, pass, {
-      length: x.shape[0],
-      rows: (start, end) => [x.slice([start, end])],
-      take: ([output], steps) => {
-        parts.push(steps === 1 ? output : tidy(() => output.reshape([-1, ...output.shape.slice(2)])));
-        if (steps > 1) output.dispose();
-      },
-    });
+    await feeding([feed], () => inEvaluation(model, feed, take));
     return (parts.length === 1 ? parts.pop() : concat(parts)) as Tensor;
   } finally {
     for (const part of parts) part.dispose();
-    pass.dispose();
   }
 }

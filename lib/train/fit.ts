@@ -1,16 +1,13 @@
 /** The training loop behind `model.fit`. */
-import type { Samples, TensorDataset } from '../data/dataset';
+import { isSource } from '../data/batches';
 import type { Module } from '../nn/module';
-import { tensor } from '../tensor/creation';
 import { defaultGenerator } from '../tensor/generator';
 import { checkInteger } from '../tensor/shape';
-import { permutation } from '../tensor/shuffle';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
-import { BatchPass } from './batchPass';
 import type { Compiled } from './compile';
-import { asDataset, evaluateWith, evaluationPass } from './evaluate';
+import { evaluateWith, evaluationFeed } from './evaluate';
+import { feeding, trainingFeed, type Feed, type TrainingData } from './feed';
 import { ProgressReporter, type Verbosity } from './progress';
-import { stepResults, Totals, type Logs } from './totals';
+import { Totals, type Logs } from './totals';
 
 /** What `fit` returns: one value per epoch under each name, `val_` in front of validation results. */
 export interface History {
@@ -25,96 +22,103 @@ export interface History {
 export interface FitOptions {
   /** Passes over the data. Default 1. */
   epochs?: number;
-  /** Samples per update; the last batch of an epoch may be smaller. Default 32. */
+  /** Samples per update; the last batch of an epoch may be smaller. Default 32. Not for batches that come as they are. */
   batchSize?: number;
-  /** Data to evaluate after each epoch. */
-  validation?: Samples;
-  /** Visit the samples in a new random order each epoch. Default true. */
+  /** At most so many updates an epoch. A generator goes on in the next epoch where it was left. Default: all there are. */
+  stepsPerEpoch?: number;
+  /**
+   * How many batches of an iterable or a loader are fetched while a step runs, ahead of the one it works on. Default: the
+   * loader's, or 2.
+   */
+  prefetch?: number;
+  /** Data to evaluate after each epoch; a generator only does for the first one, a generator function for all. */
+  validation?: TrainingData;
+  /** Visit the samples in a new random order each epoch. Default true. Not for batches that come as they are. */
   shuffle?: boolean;
   /** Seed of that order. Default: drawn from the generator that `manualSeed` sets. */
   seed?: number;
   /** 0: silent; 1: a progress bar; 2: a line per epoch; 'auto' (default): 1 on a terminal, else 2. */
   verbose?: Verbosity;
-  /** Stops between two steps; `fit` then rejects with the signal's reason, the weights stay as they are. */
+  /**
+   * Stops between two steps; `fit` then rejects with the signal's reason, the weights stay as they are. An iterable's
+   * `return()` is called; if it is in the middle of a batch, that is not waited for.
+   */
   signal?: AbortSignal;
   /** Called after each epoch. */
   onEpochEnd?: (epoch: number, logs: Readonly<Logs>) => void;
 }
 
-/** A step of training on the samples that an index names. */
-function trainingPass(compiled: Compiled, data: TensorDataset, batchSize: number, signal?: AbortSignal): BatchPass {
-  const step = (index: AnyTensor): AnyTensor[] => {
-    const batch = data.gather(index as Tensor<'int32'>);
-    const output = compiled.forward(batch.x);
-    const loss = compiled.loss(output, batch.y);
-    compiled.optimizer.zeroGrad();
-    loss.backward();
-    compiled.optimizer.step();
-    return stepResults(compiled, loss, output, batch.y);
-  };
-  return new BatchPass(step, { name: 'fit', batchSize, recording: true, runEagerly: compiled.runEagerly, signal });
+const most = 2 ** 31 - 1;
+
+function checkOptions(data: TrainingData, options: FitOptions): void {
+  const { epochs = 1, batchSize = 32, stepsPerEpoch } = options;
+  checkInteger('fit', 'epochs', epochs, 0, most);
+  checkInteger('fit', 'batchSize', batchSize, 1, most);
+  if (stepsPerEpoch !== undefined) checkInteger('fit', 'stepsPerEpoch', stepsPerEpoch, 1, most);
+  if (!isSource(data)) return;
+  for (const name of ['batchSize', 'shuffle', 'seed'] as const) {
+    if (options[name] === undefined) continue;
+    throw new TypeError(
+      `fit: ${name} is for samples in memory; batches of an iterable or a loader are taken as they come`,
+    );
+  }
 }
 
 /** {@link Module.fit} */
-export async function fit(model: Module, compiled: Compiled, samples: Samples, options: FitOptions): Promise<History> {
-  const { epochs = 1, batchSize = 32, shuffle = true, signal } = options;
-  checkInteger('fit', 'epochs', epochs, 0, 2 ** 31 - 1);
-  checkInteger('fit', 'batchSize', batchSize, 1, 2 ** 31 - 1);
-  const data = asDataset('fit', samples);
-  const validation = options.validation === undefined ? null : asDataset('fit: validation', options.validation);
-  const seed = options.seed ?? defaultGenerator().fork();
+export async function fit(
+  model: Module,
+  compiled: Compiled,
+  data: TrainingData,
+  options: FitOptions,
+): Promise<History> {
+  checkOptions(data, options);
+  const { batchSize = 32, shuffle = true, stepsPerEpoch, prefetch, signal } = options;
+  const seed = (): number => options.seed ?? defaultGenerator().fork();
+  const validationOptions = { name: 'fit: validation', batchSize: Math.max(batchSize, 256), prefetch, signal };
+  const wasTraining = model.training;
+  const feed = trainingFeed(model, compiled, data, { batchSize, shuffle, seed, stepsPerEpoch, prefetch, signal });
+  const validation =
+    options.validation === undefined ? null : evaluationFeed(model, compiled, options.validation, validationOptions);
+  try {
+    return await feeding([feed, validation], () => runEpochs(model, compiled, feed, validation, options));
+  } finally {
+    model.train(wasTraining);
+  }
+}
+
+async function runEpochs(
+  model: Module,
+  compiled: Compiled,
+  feed: Feed,
+  validation: Feed | null,
+  options: FitOptions,
+): Promise<History> {
+  const { epochs = 1, signal } = options;
   const reporter = new ProgressReporter({ epochs, verbose: options.verbose ?? 'auto' });
   const history: Record<string, number[]> = {};
   const done: number[] = [];
-  const wasTraining = model.training;
-  const pass = trainingPass(compiled, data, batchSize, signal);
-  const validationSize = Math.max(batchSize, 256);
-  const validationPass = validation === null ? null : evaluationPass(compiled, { batchSize: validationSize, signal });
-  try {
-    for (let epoch = 0; epoch < epochs; epoch++) {
-      signal?.throwIfAborted();
-      reporter.epochBegin(epoch, Math.ceil(data.length / batchSize));
-      const order = shuffle
-        ? permutation(data.length, seed, epoch)
-        : Int32Array.from({ length: data.length }, (_, i) => i);
-      const logs = await trainEpoch(model, pass, new Totals(compiled), tensor(order, { dtype: 'int32' }), reporter);
-      if (validation !== null && validationPass !== null) {
-        const results = await evaluateWith(validationPass, model, compiled, validation);
-        for (const [name, value] of Object.entries(results)) logs[`val_${name}`] = value;
-      }
-      reporter.epochEnd(logs);
-      for (const [name, value] of Object.entries(logs)) (history[name] ??= []).push(value);
-      done.push(epoch);
-      options.onEpochEnd?.(epoch, logs);
+  for (let epoch = 0; epoch < epochs; epoch++) {
+    signal?.throwIfAborted();
+    reporter.epochBegin(epoch, feed.steps);
+    model.train();
+    const logs = await trainEpoch(feed, new Totals(compiled), reporter);
+    if (validation !== null) {
+      const results = await evaluateWith(model, compiled, validation);
+      for (const [name, value] of Object.entries(results)) logs[`val_${name}`] = value;
     }
-  } finally {
-    model.train(wasTraining);
-    pass.dispose();
-    validationPass?.dispose();
+    reporter.epochEnd(logs);
+    for (const [name, value] of Object.entries(logs)) (history[name] ??= []).push(value);
+    done.push(epoch);
+    options.onEpochEnd?.(epoch, logs);
   }
-  return { epoch: done, history, fallbackReason: pass.fallbackReason };
+  return { epoch: done, history, fallbackReason: feed.pass.fallbackReason };
 }
 
-async function trainEpoch(
-  model: Module,
-  pass: BatchPass,
-  totals: Totals,
-  order: Tensor<'int32'>,
-  reporter: ProgressReporter,
-): Promise<Logs> {
+async function trainEpoch(feed: Feed, totals: Totals, reporter: ProgressReporter): Promise<Logs> {
   let steps = 0;
-  model.train();
-  try {
-    await pass.run({
-      length: order.size,
-      rows: (start, end) => [order.slice([start, end])],
-      take: (results, count, samples) => {
-        totals.take(results, count, samples);
-        reporter.step((steps += count), () => totals.logs());
-      },
-    });
-  } finally {
-    order.dispose();
-  }
+  await feed.run((results, count, samples) => {
+    totals.take(results, count, samples);
+    reporter.step((steps += count), () => totals.logs());
+  });
   return totals.logs();
 }

@@ -1,9 +1,9 @@
 /** The Keras face: `compile`, `fit`, `evaluate`, `predict` and `summary` on every Module. */
-import type { Samples } from '../data/dataset';
 import { Module } from '../nn/module';
-import type { AnyTensor, Tensor } from '../tensor/tensor';
+import type { Tensor } from '../tensor/tensor';
 import { compileModel, type Compiled, type CompileOptions } from './compile';
-import { evaluate, predict, type EvaluateOptions } from './evaluate';
+import { evaluate, predict, type EvaluateOptions, type PredictionData } from './evaluate';
+import type { TrainingData } from './feed';
 import { fit, type FitOptions, type History } from './fit';
 import type { Logs } from './totals';
 import { summarize } from './summary';
@@ -21,14 +21,23 @@ declare module '../nn/module' {
     /** Chooses the optimizer, the loss and the metrics that `fit` and `evaluate` use. Returns the model. */
     compile(options: CompileOptions): this;
     /**
-     * Trains on `data`.
-     * @throws Error if the model was not compiled; RangeError, ShapeError for data that does not fit.
+     * Trains on `data`: samples in memory, a `DataLoader`, or batches as they come from an iterable, an async iterable
+     * or a generator function. While a step runs, the next batches are being fetched. An error of an iterable rejects
+     * the promise; the weights are then those after the last step before it.
+     * @throws Error if the model was not compiled; RangeError, ShapeError, TypeError for data that does not fit.
+     * @example
+     * await model.fit(
+     *   async function* () {
+     *     for (const file of files) yield await readBatch(file);
+     *   },
+     *   { epochs: 5 },
+     * );
      */
-    fit(data: Samples, options?: FitOptions): Promise<History>;
+    fit(data: TrainingData, options?: FitOptions): Promise<History>;
     /** The loss and the metrics over `data`, in evaluation mode and without recording. */
-    evaluate(data: Samples, options?: EvaluateOptions): Promise<Logs>;
-    /** The outputs for `x`, computed in batches along axis 0, in evaluation mode and without recording. */
-    predict(x: AnyTensor, options?: EvaluateOptions): Promise<Tensor>;
+    evaluate(data: TrainingData, options?: EvaluateOptions): Promise<Logs>;
+    /** The outputs for samples, computed in batches along axis 0, in evaluation mode and without recording. */
+    predict(x: PredictionData, options?: EvaluateOptions): Promise<Tensor>;
     /** A table of the layers and their parameter counts, printed unless `print` is false. */
     summary(options?: { print?: boolean }): string;
   }

@@ -9,13 +9,18 @@ const maxHoldMs = 10;
 /** How many steps go into a call, by how long they have taken. */
 export class Pace {
   private msPerStep = Infinity;
-  private last = performance.now();
+  private last = 0;
+
+  /** Time runs from now on. */
+  begin(): void {
+    this.last = performance.now();
+  }
 
   get stepsPerCall(): number {
     return Math.max(1, Math.min(mostPerCall, Math.round(callMs / this.msPerStep)));
   }
 
-  /** So many steps have ended since this was called last. */
+  /** So many steps have ended since this or {@link Pace.begin} was called last. */
   ended(steps: number): void {
     const now = performance.now();
     const ms = (now - this.last) / steps;

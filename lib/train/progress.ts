@@ -53,7 +53,8 @@ export class ProgressReporter {
   private readonly output: ProgressOutput;
   private readonly now: () => number;
   private readonly mode: 0 | 1 | 2;
-  private steps = 0;
+  private steps: number | undefined;
+  private seen = 0;
   private begun = 0;
   private drawn = 0;
   private epoch = 0;
@@ -65,10 +66,11 @@ export class ProgressReporter {
     this.mode = options.verbose === 'auto' ? (isTerminal ? 1 : 2) : options.verbose;
   }
 
-  /** @param epoch from 0; @param steps how many updates it has */
-  epochBegin(epoch: number, steps: number): void {
+  /** @param epoch from 0; @param steps how many updates it has, where that is known */
+  epochBegin(epoch: number, steps: number | undefined): void {
     this.epoch = epoch;
     this.steps = steps;
+    this.seen = 0;
     this.begun = this.now();
     this.drawn = -Infinity;
     if (this.mode === 1) this.output.write(`Epoch ${epoch + 1}/${this.options.epochs}\n`);
@@ -76,6 +78,7 @@ export class ProgressReporter {
 
   /** After update number `step` (from 1); `logs` is called only when something is drawn. */
   step(step: number, logs: () => Logs): void {
+    this.seen = step;
     if (this.mode !== 1) return;
     const now = this.now();
     if (now - this.drawn < redrawMs) return;
@@ -86,7 +89,9 @@ export class ProgressReporter {
   /** At the end of the epoch, with all its results. */
   epochEnd(logs: Logs): void {
     if (this.mode === 1) {
-      this.draw(this.steps, logs);
+      // Now it is known.
+      this.steps = this.seen;
+      this.draw(this.seen, logs);
       this.output.write('\n');
     } else if (this.mode === 2) {
       const elapsed = formatDuration(this.now() - this.begun);
@@ -95,18 +100,22 @@ export class ProgressReporter {
   }
 
   private draw(step: number, logs: Logs): void {
-    const elapsed = this.now() - this.begun;
-    const filled = Math.floor((barWidth * step) / Math.max(1, this.steps));
-    const isDone = step >= this.steps;
-    const bar = '='.repeat(filled) + (isDone ? '' : '>' + '.'.repeat(Math.max(0, barWidth - filled - 1)));
-    const perStep = elapsed / Math.max(1, step);
-    const time = isDone
-      ? `${formatDuration(elapsed)} ${formatStepTime(perStep)}`
-      : `ETA: ${formatDuration(perStep * (this.steps - step))}`;
-    const count = String(step).padStart(String(this.steps).length);
-    const line = `${count}/${this.steps} [${bar}] ${time}${formatLogs(logs)}`;
+    const line = `${this.position(step)}${formatLogs(logs)}`;
     // Wrapped lines would not be overwritten by the next.
     const columns = this.output.columns ?? 120;
     this.output.write(`\r\u001b[K${line.slice(0, Math.max(1, columns - 1))}`);
+  }
+
+  /** How far it is, and how long it has taken or will take. */
+  private position(step: number): string {
+    const elapsed = this.now() - this.begun;
+    const perStep = elapsed / Math.max(1, step);
+    const soFar = `${formatDuration(elapsed)} ${formatStepTime(perStep)}`;
+    if (this.steps === undefined) return `${step}/? ${soFar}`;
+    const filled = Math.floor((barWidth * step) / Math.max(1, this.steps));
+    const isDone = step >= this.steps;
+    const bar = '='.repeat(filled) + (isDone ? '' : '>' + '.'.repeat(Math.max(0, barWidth - filled - 1)));
+    const time = isDone ? soFar : `ETA: ${formatDuration(perStep * (this.steps - step))}`;
+    return `${String(step).padStart(String(this.steps).length)}/${this.steps} [${bar}] ${time}`;
   }
 }
