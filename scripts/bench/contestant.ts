@@ -3,6 +3,12 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Introduction } from './protocol';
 
+/**
+ * For libraries with OpenMP: each thread keeps to a core. Otherwise two may stay on one for whole rounds. Not for
+ * Kindling, whose own threads would all be bound to the first one's core.
+ */
+export const boundThreads: NodeJS.ProcessEnv = { OMP_PROC_BIND: 'true' };
+
 function environment(threads: number): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env };
   // These make old OpenBLAS builds choose slower kernels than they would.
@@ -25,8 +31,14 @@ export class Contestant {
   ) {}
 
   /** null where the program ends before it has introduced itself. */
-  static async start(command: string, args: readonly string[], threads: number): Promise<Contestant | null> {
-    const child = spawn(command, args, { env: environment(threads), stdio: ['pipe', 'pipe', 'inherit'] });
+  static async start(
+    command: string,
+    args: readonly string[],
+    threads: number,
+    more: NodeJS.ProcessEnv = {},
+  ): Promise<Contestant | null> {
+    const env = { ...environment(threads), ...more };
+    const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
     const failed = new Promise<null>((resolve) => {
       child.once('error', () => {
         resolve(null);

@@ -2,7 +2,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import { isa } from '../../../lib';
-import { Contestant } from '../contestant';
+import { boundThreads, Contestant } from '../contestant';
 import { findPythons } from '../peers';
 import { buildProgram, listCases, program, selectCases, type Case, type Selection } from './cases';
 import { measure, type Settings } from './measure';
@@ -24,11 +24,13 @@ const pytorch = 'pytorch';
 async function startAll(contestants: Map<string, Contestant>, threads: number): Promise<void> {
   const pythons = findPythons();
   for (const name of [own, limits, ...libraries]) {
-    const contestant = await Contestant.start(program, ['--serve', name, '--threads', String(threads)], threads);
+    const args = ['--serve', name, '--threads', String(threads)];
+    const more = libraries.includes(name) ? boundThreads : {};
+    const contestant = await Contestant.start(program, args, threads, more);
     if (contestant !== null) contestants.set(name, contestant);
   }
   for (const python of pythons) {
-    const contestant = await Contestant.start(python, [script, String(threads)], threads);
+    const contestant = await Contestant.start(python, [script, String(threads)], threads, boundThreads);
     if (contestant === null) continue;
     const { name, version } = contestant.introduction;
     // Where several are named each is called by its version.
