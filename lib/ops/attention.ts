@@ -6,6 +6,7 @@ import { variable } from '../autograd/functional';
 import { DTypeError, ShapeError } from '../errors';
 import { arange } from '../tensor/creation';
 import { defaultGenerator, Generator } from '../tensor/generator';
+import type { DType } from '../tensor/dtype';
 import { tidy } from '../tensor/scope';
 import { broadcastShapes, checkNumber, formatShape, sizeOf, type Shape } from '../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
@@ -15,8 +16,9 @@ import { cast, concat } from './copies';
 import { dropout } from './random';
 import { matmul } from './matmul';
 import { requireFloat, requireSame } from './reduce';
+import { runMany } from './run';
 import { softmax, softmaxBackward } from './softmax';
-import { expand, slice, transpose, unsqueeze } from './views';
+import { expand, reshape, slice, transpose, unsqueeze } from './views';
 
 /** Options of {@link scaledDotProductAttention}. */
 export interface AttentionOptions {
@@ -194,7 +196,8 @@ function checkShapes(q: Tensor, k: Tensor, v: Tensor): Shape {
 
 /**
  * softmax(q·kᵀ / √d + mask)·v (Vaswani et al., 2017). Long sequences are worked on in blocks of queries, whose weights
- * are computed again in the backward pass: memory grows linearly with the length. A query that may see nothing gives 0.
+ * are computed again in the backward pass: memory grows linearly with the length. Without a mask and without dropout
+ * one native kernel does it in float32. A query that may see nothing gives 0.
  * @param query float [..., queries, d]
  * @param key [..., keys, d]
  * @param value [..., keys, features]
@@ -219,6 +222,7 @@ export function scaledDotProductAttention(
   const scores = [...lead, q.shape[q.rank - 2], k.shape[k.rank - 2]];
   const mask = checkMask(options.mask, scores);
   const settings: Settings = { mask, causal, p, scale };
+  if (fitsKernel(q, mask, p)) return fused(q, k, v, settings);
   // A mask that learns is an input like the others: all at once, by ordinary operations.
   // In a compiled step no seed can be drawn for blocks.
   const isWhole = sizeOf(scores) <= wholeScores || mask?.requiresGrad === true || (p > 0 && !valuesAreThere());
@@ -245,6 +249,49 @@ function blockwise(q: Tensor, k: Tensor, v: Tensor, s: Settings): Tensor {
     );
   }
   return out;
+}
+
+/** What one native kernel does without the scores in memory: float32, no mask, nothing dropped. */
+function fitsKernel(q: Tensor, mask: AnyTensor | null, p: number): boolean {
+  return (q.dtype as DType) === 'float32' && mask === null && p === 0;
+}
+
+/** As [outer, heads, rows, columns]; a view where the axes allow. */
+function asHeads(x: Tensor): Tensor {
+  if (x.rank === 4) return x;
+  return reshape(x, [1, sizeOf(x.shape.slice(0, -2)), ...x.shape.slice(-2)]);
+}
+
+function fused(q: Tensor, k: Tensor, v: Tensor, s: Settings): Tensor {
+  const inputs = [q, k, v].map(asHeads);
+  const [outer, heads, queries] = inputs[0].shape;
+  const ints = [Number(s.causal)];
+  const [y, logs] = runMany(
+    'attention',
+    inputs,
+    [
+      [[outer, heads, queries, v.shape[v.rank - 1]], 'float32'],
+      [[outer, heads, queries, 1], 'float32'],
+    ],
+    ints,
+    [s.scale],
+  ) as Tensor[];
+  if (isRecording(q, k, v)) {
+    record('scaledDotProductAttention', y, inputs, [...inputs, y, logs], (grad, { saved }) => {
+      const all = saved as Tensor[];
+      const own = all.slice(0, 3);
+      if (!isGradEnabled()) {
+        const likes = own.map((x) => [x.shape, 'float32'] as const);
+        return runMany('attentionBackward', [grad, ...all], likes, ints, [s.scale]) as Tensor[];
+      }
+      const variables = own.map((x) => variable('attention', x));
+      const again = whole(variables[0], variables[1], variables[2], s);
+      return gradients(again, variables, { gradient: grad, createGraph: true, partial: true });
+    });
+  } else {
+    logs.dispose();
+  }
+  return q.rank === 4 ? y : reshape(y, [...q.shape.slice(0, -1), v.shape[v.rank - 1]]);
 }
 
 /** @internal For layers that expose the weights. */

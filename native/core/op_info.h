@@ -41,6 +41,7 @@ enum class OpKind : int32_t {
   nonzero,
   normalize,
   normalizeBackward,
+  attention,
   recurrent,
   inplace,
   assignRows,

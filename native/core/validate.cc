@@ -246,6 +246,28 @@ Status checkNormalize(const OpCall& call) {
              : broken(call, "wrong shape of the parameters");
 }
 
+/// q [outer, heads, queries, d], k [.., keys, d], v [.., keys, features], y [.., queries,
+/// features].
+Status checkAttention(const OpCall& call) {
+  const bool isBack = call.op == Op::attentionBackward;
+  const TensorView* in = call.inputs + (isBack ? 1 : 0);
+  const TensorView &q = in[0], &k = in[1], &v = in[2];
+  if (q.rank != 4 || v.rank != 4) return broken(call, "wrong rank");
+  const auto is = [&](const TensorView& view, int64_t rows, int64_t columns) {
+    return view.dtype == DType::float32 && view.rank == 4 && view.shape[0] == q.shape[0] &&
+           view.shape[1] == q.shape[1] && view.shape[2] == rows && view.shape[3] == columns;
+  };
+  const int64_t queries = q.shape[2], d = q.shape[3], keys = v.shape[2], features = v.shape[3];
+  const bool operands = is(q, queries, d) && is(k, keys, d) && is(v, keys, features);
+  const TensorView& y = isBack ? in[3] : call.outputs[0];
+  const TensorView& logs = isBack ? in[4] : call.outputs[1];
+  const bool results = is(y, queries, features) && is(logs, queries, 1);
+  const bool back =
+      !isBack || (is(call.inputs[0], queries, features) && is(call.outputs[0], queries, d) &&
+                  is(call.outputs[1], keys, d) && is(call.outputs[2], keys, features));
+  return operands && results && back ? Status::ok : broken(call, "shapes do not fit");
+}
+
 /// The values of lengths and labels are the kernel's to check.
 Status checkCtcLoss(const OpCall& call) {
   const TensorView& logProbs = call.inputs[0];
@@ -386,6 +408,8 @@ Status checkShapes(const OpCall& call) {
     case OpKind::normalize:
     case OpKind::normalizeBackward:
       return checkNormalize(call);
+    case OpKind::attention:
+      return checkAttention(call);
     case OpKind::recurrent:
       return checkRecurrent(call);
     case OpKind::assignRows:

@@ -21,6 +21,7 @@ void fillKernels(Kernel* kernels) {
   registerFft(kernels);
   registerSoftmax(kernels);
   registerNormalization(kernels);
+  registerAttention(kernels);
   registerCtc(kernels);
   registerRecurrent(kernels);
   registerOptimizers(kernels);

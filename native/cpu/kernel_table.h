@@ -54,6 +54,7 @@ void registerLinalg(Kernel* kernels);
 void registerFft(Kernel* kernels);
 void registerSoftmax(Kernel* kernels);
 void registerNormalization(Kernel* kernels);
+void registerAttention(Kernel* kernels);
 void registerCtc(Kernel* kernels);
 void registerRecurrent(Kernel* kernels);
 void registerOptimizers(Kernel* kernels);

@@ -53,6 +53,53 @@ describe('attention over long sequences', () => {
     });
   });
 
+  test.each([
+    [
+      [3, 4],
+      [5, 4],
+      [5, 2],
+    ],
+    [
+      [2, 6, 4],
+      [5, 4],
+      [2, 5, 3],
+    ],
+    [
+      [2, 3, 6, 4],
+      [2, 3, 5, 4],
+      [2, 3, 5, 4],
+    ],
+    [
+      [2, 1, 2, 3, 4],
+      [2, 2, 3, 4],
+      [2, 2, 2, 3, 4],
+    ],
+  ])('the kernel agrees with ordinary operations to second order, queries %p', (...shapes) => {
+    const drawn = shapes.map((shape) => draw(...shape));
+    for (const causal of [false, true]) {
+      const run = (mask: Tensor | null): Float32Array[] => {
+        const leaves = drawn.map((x) => {
+          const leaf = x.detach();
+          leaf.requiresGrad = true;
+          return leaf;
+        });
+        const out = f.scaledDotProductAttention(leaves[0], leaves[1], leaves[2], { causal, mask });
+        const plain = gradients(out.square().sum(), leaves);
+        const again = f.scaledDotProductAttention(leaves[0], leaves[1], leaves[2], { causal, mask });
+        const firsts = gradients(again.square().sum(), leaves, { createGraph: true });
+        const slope = firsts.map((g) => g.square().sum()).reduce((a, b) => a.add(b) as Tensor);
+        return [out, ...plain, ...firsts, ...gradients(slope, leaves)].map((x) => x.dataSync());
+      };
+      // Any mask, even one of zeros, is left to ordinary operations.
+      const [kernel, ordinary] = [run(null), run(zeros([1]))];
+      kernel.forEach((values, i) => {
+        values.forEach((value, j) => {
+          expect(Math.abs(value - ordinary[i][j])).toBeLessThan(1e-4 + 1e-4 * Math.abs(ordinary[i][j]));
+        });
+      });
+    }
+  });
+
   test('memory grows with the length, not with its square', () => {
     const peak = (n: number): number =>
       tidy(() => {
