@@ -36,12 +36,16 @@ test('an operation can run later as long as nothing has overwritten what it read
   const [w, x] = [p.captured('w'), p.input('x')];
   p.op('a', 'exp', [p.view(w, [2], 2)]);
   p.op('b', 'exp', [x]);
+  p.op('c', 'add', [x, w]);
   p.update('assign', [p.view(w, [2]), p.view(x, [2])]);
   p.update('assign', [w, x]);
   const units = new Units(p.graph(), [], new Map());
-  const [first, second] = p.operations;
-  expect([0, 1, 2, 3].map((at) => units.canRunAt(first, at))).toEqual([true, true, false, false]);
-  expect(units.canRunAt(second, 9)).toBe(true);
+  const canRun = p.operations.slice(0, 3).map((operation) => [2, 3, 4].map((at) => units.canRunAt(operation, at)));
+  expect(canRun).toEqual([
+    [true, false, false],
+    [true, true, true],
+    [true, false, false],
+  ]);
 });
 
 test('operands, numbers and results of a chain', () => {
