@@ -1,6 +1,6 @@
 /** Random programs, compiled and eager: the same to the last bit. */
 import fc from 'fast-check';
-import { assign, compile, maximum, tensor, where, zeros, type AnyTensor, type Tensor } from '../../lib';
+import { assign, compile, full, maximum, tensor, where, zeros, type AnyTensor, type Tensor } from '../../lib';
 
 /** One operation: its kind, and numbers that choose its operands among the values there are. */
 type Instruction = readonly [kind: number, a: number, b: number];
@@ -34,30 +34,88 @@ const kinds: ((a: Tensor, b: Tensor) => Tensor)[] = [
   (a, b) => a.exp().log1p().mul(b.neg().erf()) as Tensor,
 ];
 
-/** What a program computes: some of its values, and a state that it has updated on its way. */
-function run(program: readonly Instruction[], state: Tensor, x: Tensor, y: Tensor): Tensor[] {
-  const values: Tensor[] = [x, y, state];
-  const updated: AnyTensor[] = [];
-  program.forEach(([kind, a, b], i) => {
-    const [left, right] = [values[a % values.length], values[b % values.length]];
-    if (kind === kinds.length) {
+/** What else there is: an operation once more, and what overwrites something. */
+const again = kinds.length;
+const [updateState, overwrite, overwriteNumber] = [again + 1, again + 2, again + 3];
+
+/** A program as it runs. */
+class Run {
+  private readonly values: Tensor[];
+  /** Values with memory that is theirs alone. */
+  private readonly own: Tensor[] = [];
+  private readonly updated: AnyTensor[] = [];
+  private readonly done: (() => Tensor)[] = [];
+
+  constructor(
+    private readonly state: Tensor,
+    x: Tensor,
+    y: Tensor,
+  ) {
+    this.values = [x, y, state];
+  }
+
+  take([kind, a, b]: Instruction): void {
+    const [left, right] = [this.values[a % this.values.length], this.values[b % this.values.length]];
+    if (kind < kinds.length) {
+      this.done.push(() => kinds[kind](left, right));
+      this.values.push(this.done[this.done.length - 1]());
+    } else if (kind === again) {
+      if (this.done.length > 0) this.values.push(this.done[a % this.done.length]());
+    } else if (kind === updateState) {
       // Read again later as what it is then.
-      assign(state, left.add(right).tanh());
-      updated.push(state.mul(1));
-    } else values.push(kinds[kind](left, right));
-    if (i % 5 === 4) updated.push(values[values.length - 1]);
-  });
-  return [...updated.slice(-3), values[values.length - 1]] as Tensor[];
+      assign(this.state, left.add(right).tanh());
+      this.updated.push(this.state.mul(1));
+    } else if (kind === overwrite) this.overwrite(left, right, b);
+    else {
+      const number = full([], 0.5);
+      assign(number, left.mean());
+      this.values.push(right.add(number).mul(0.5) as Tensor);
+    }
+  }
+
+  /** Makes something, overwrites it or what was made so before, and goes on with both what was there and what is. */
+  private overwrite(left: Tensor, right: Tensor, choice: number): void {
+    const made = choice % 2 === 0 ? full([rows, columns], 0.25) : left.tanh();
+    this.own.push(made);
+    this.values.push(made, made.mul(0.5) as Tensor);
+    const target = this.own[choice % this.own.length];
+    assign(target, target.sub(right).tanh());
+    this.values.push(target.exp().log1p());
+  }
+
+  /** Some of the last values may be what they are only later. */
+  note(): void {
+    this.updated.push(this.values[this.values.length - 1]);
+  }
+
+  results(): Tensor[] {
+    // Of all of them, so that nothing is for nothing.
+    const sum = this.values.reduce((total, value) => total.add(value) as Tensor);
+    return [...this.updated.slice(-3), this.values[this.values.length - 1], sum] as Tensor[];
+  }
 }
 
-const instruction = fc.tuple(fc.nat(kinds.length), fc.nat(1000), fc.nat(1000));
+/** What a program computes: some of its values, and a state that it has updated on its way. */
+function run(program: readonly Instruction[], state: Tensor, x: Tensor, y: Tensor): Tensor[] {
+  const run = new Run(state, x, y);
+  program.forEach((instruction, i) => {
+    run.take(instruction);
+    if (i % 5 === 4) run.note();
+  });
+  return run.results();
+}
+
+const instruction = fc.tuple(fc.nat(overwriteNumber), fc.nat(1000), fc.nat(1000));
 const filled = (offset: number): Tensor =>
   tensor(
     Float32Array.from({ length: rows * columns }, (_, i) => Math.sin(3 * i + offset)),
     { shape: [rows, columns] },
   );
 
+const mergedIn = (text: string): number => Number(/(\d+) more merged/.exec(text)?.[1]);
+
 test('random programs give what eager operations give', async () => {
+  let merging = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(instruction, { minLength: 1, maxLength: 25 }), async (program) => {
       const [x, y] = [filled(1), filled(2)];
@@ -69,10 +127,12 @@ test('random programs give what eager operations give', async () => {
         expect(found).toEqual(wanted);
         expect(state.toArray()).toEqual(eagerState.toArray());
       }
+      if (mergedIn(step.explain()) > 0) merging++;
       step.dispose();
     }),
     { numRuns: 300, seed: 7 },
   );
+  expect(merging).toBeGreaterThan(100);
 });
 
 test('random programs with gradients give what eager operations give', async () => {
@@ -82,7 +142,7 @@ test('random programs with gradients give what eager operations give', async () 
       const w = filled(3);
       w.requiresGrad = true;
       const fn = (a: Tensor, b: Tensor): Tensor[] => {
-        const pure = program.filter(([kind]) => kind < kinds.length);
+        const pure = program.filter(([kind]) => kind <= again);
         w.grad = null;
         const out = run(pure, w, a, b);
         const loss = out.reduce((sum, z) => sum.add(z.sum()) as Tensor, w.sum());

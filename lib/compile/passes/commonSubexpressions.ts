@@ -1,6 +1,6 @@
 import { opTable } from '../../ops/table';
 import { bytesOf, type Graph, type Operation, type Value } from '../ir';
-import { isPure } from './pure';
+import { isPure, overwrittenIn } from './pure';
 
 /** Results up to this size are kept for later whatever they cost. */
 const mostKept = 1 << 16;
@@ -33,10 +33,10 @@ class Merging {
   /** Each is a tensor of the caller's. */
   private readonly outputs: ReadonlySet<Value>;
 
-  constructor({ operations, outputs }: Graph) {
-    this.overwritten = new Set(operations.flatMap(({ writes }) => writes.map(({ memory }) => memory)));
-    this.outputs = new Set(outputs);
-    operations.forEach(({ inputs }, at) => {
+  constructor(graph: Graph) {
+    this.overwritten = overwrittenIn(graph);
+    this.outputs = new Set(graph.outputs);
+    graph.operations.forEach(({ inputs }, at) => {
       for (const { root } of inputs) this.lastReads.set(root, at);
     });
   }

@@ -4,7 +4,7 @@ import { withRecorder } from '../../tensor/recorder';
 import { keep, tidy } from '../../tensor/scope';
 import type { AnyTensor } from '../../tensor/tensor';
 import { bytesOf, newValue, type Graph, type Operation, type Value } from '../ir';
-import { isPure } from './pure';
+import { isPure, overwrittenIn } from './pure';
 
 /** Larger results are computed in each run: to keep them would cost more memory than time. */
 const mostBytes = 1 << 18;
@@ -12,12 +12,12 @@ const mostBytes = 1 << 18;
 /** Operations on nothing but constants (an attention mask, say) are run once, when the step is compiled. */
 export function foldConstants(graph: Graph): Graph {
   const folded = new Map<Value, Value>();
-  // What the caller gets is made in each run.
-  const needed = new Set(graph.outputs);
+  // What the caller gets is made in each run, and so is what is overwritten later.
+  const made = new Set<object>([...graph.outputs.map(({ memory }) => memory), ...overwrittenIn(graph)]);
   const operations = graph.operations.flatMap((operation): Operation[] => {
     const inputs = operation.inputs.map((value) => viewOfFolded(value, folded));
-    const isNeeded = operation.outputs.some((value) => needed.has(value));
-    if (isNeeded || !canFold(operation, inputs, folded)) return [{ ...operation, inputs }];
+    const isMade = operation.outputs.some(({ memory }) => made.has(memory));
+    if (isMade || !canFold(operation, inputs, folded)) return [{ ...operation, inputs }];
     const tensors = evaluate(operation, inputs);
     operation.outputs.forEach((value, i) => {
       folded.set(value, newValue('captured', value.dtype, value.shape, undefined, true, tensors[i]));
