@@ -37,6 +37,27 @@ test('elsewhere an epoch is one plain line', () => {
   ]);
 });
 
+test('where nobody knows how many steps there are, they are counted', () => {
+  const written: string[] = [];
+  let time = 0;
+  const output = { write: (text: string) => written.push(text), isTTY: true };
+  const reporter = new ProgressReporter({ epochs: 1, verbose: 1, now: () => time, output });
+  reporter.epochBegin(0, undefined);
+  for (let step = 1; step <= 3; step++) {
+    time += 100;
+    reporter.step(step, () => ({ loss: 1 / step }));
+  }
+  reporter.epochEnd({ loss: 0.25 });
+  expect(written).toEqual([
+    'Epoch 1/1\n',
+    '\r\u001b[K1/? 0.1s 100ms/step - loss: 1.0000',
+    '\r\u001b[K2/? 0.2s 100ms/step - loss: 0.5000',
+    '\r\u001b[K3/? 0.3s 100ms/step - loss: 0.3333',
+    '\r\u001b[K3/3 [==============================] 0.3s 100ms/step - loss: 0.2500',
+    '\n',
+  ]);
+});
+
 test('verbose overrides the terminal', () => {
   expect(record(0, true)).toEqual([]);
   expect(record(2, true)).toHaveLength(2);
