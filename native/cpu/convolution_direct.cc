@@ -530,8 +530,12 @@ bool gatherFits(const Problem* problems, int64_t count) {
   Padded plane;
   if (!layOut(problems, count, &plane)) return false;
   if (p.rows * p.channels <= kMostProducts) return true;
-  if (p.channels * plane.size * 4 > cacheSizes().l2 * 3 / 4) return false;
-  return p.grid[2] >= kLeastWidth && (p.channels <= kFewChannels || p.rows <= 3);
+  // With few rows a product would spend its time on the column matrix; the planes may then come
+  // from further away, as all taps of a channel follow each other.
+  const bool fewRows = p.rows <= 3;
+  const int64_t room = fewRows ? cacheSizes().l3 / 4 : cacheSizes().l2 * 3 / 4;
+  if (p.channels * plane.size * 4 > room) return false;
+  return p.grid[2] >= kLeastWidth && (p.channels <= kFewChannels || fewRows);
 }
 
 bool gatherDirectly(const Problem* problems, int64_t count) {

@@ -137,6 +137,30 @@ void gatherPanel(const Problem& p, const Plan& plan, int64_t group, const Piece*
   }
 }
 
+/// Whether the column matrix of an image is a part of the source as it stands: one tap, no stride,
+/// no padding.
+bool isPlain(const Problem& p) {
+  if (p.tapCount() != 1) return false;
+  for (int axis = 0; axis < kSpatial; ++axis) {
+    if (p.stride[axis] != 1 || p.taps[axis].offsets[0] != 0) return false;
+    if (p.grid[axis] != p.extents[axis]) return false;
+  }
+  return true;
+}
+
+/// Copies steps [begin, end) of successive whole panels, so that memory is read in long runs.
+void copyPanels(const Plan& plan, const float* from, int64_t fromStep, int64_t panels,
+                int64_t steps, float* to) {
+  const int64_t width = plan.panelWidth, panelStep = width * plan.block;
+  for (int64_t step = 0; step < steps; ++step, from += fromStep, to += width) {
+    for (int64_t panel = 0; panel < panels; ++panel) {
+      for (int64_t lane = 0; lane < width; lane += kWidth) {
+        GemmVec::load(from + panel * width + lane).store(to + panel * panelStep + lane);
+      }
+    }
+  }
+}
+
 /// Copies a tile to where its segments belong.
 void scatterTile(const Problem& p, const float* tile, int64_t tileStride, int64_t firstChannel,
                  int64_t rows, int64_t column, int64_t count, bool accumulate) {
@@ -164,7 +188,12 @@ bool isDense(const Problem& p) {
 class Unit {
  public:
   Unit(const Problem& problem, const Plan& plan, const float* weights, const Room& room)
-      : p_(problem), plan_(plan), weights_(weights), room_(room), dense_(isDense(problem)) {}
+      : p_(problem),
+        plan_(plan),
+        weights_(weights),
+        room_(room),
+        dense_(isDense(problem)),
+        plain_(isPlain(problem)) {}
 
   void compute(int64_t index) {
     rowUnit_ = index % plan_.rowUnits;
@@ -191,9 +220,35 @@ class Unit {
   void gather() const {
     const Taps taps = {p_.extents, p_.grid, p_.stride, p_.taps, p_.groups * p_.channels * p_.plane};
     for (int64_t panel = firstPanel_; panel < endPanel_; ++panel) {
+      const int64_t whole = wholePanels(panel);
+      if (whole > 0) {
+        copyWhole(panel, whole);
+        panel += whole - 1;
+        continue;
+      }
       const int64_t pieces = makePieces(taps, panel * plan_.panelWidth, columnsOf(panel),
                                         plan_.panelWidth, room_.pieces, plan_.rowPieces);
       gatherPanel(p_, plan_, group_, room_.pieces, pieces, begin_, end_, panelAt(panel));
+    }
+  }
+
+  /// How many panels from this one on lie in one image and can be copied as they are.
+  int64_t wholePanels(int64_t panel) const {
+    if (!plain_) return 0;
+    const int64_t left = p_.plane - panel * plan_.panelWidth % p_.plane;
+    return lesser(left / plan_.panelWidth, endPanel_ - panel);
+  }
+
+  void copyWhole(int64_t panel, int64_t count) const {
+    const int64_t column = panel * plan_.panelWidth, stop = lesser(end_, p_.channels);
+    const float* from = p_.sourceAt(column / p_.plane, group_ * p_.channels + begin_);
+    copyPanels(plan_, from + column % p_.plane, p_.plane, count, stop - begin_, panelAt(panel));
+    if (end_ == stop) return;
+    for (int64_t i = 0; i < count; ++i) {
+      float* const ones = panelAt(panel + i) + (stop - begin_) * plan_.panelWidth;
+      for (int64_t lane = 0; lane < plan_.panelWidth; lane += kWidth) {
+        GemmVec::set1(1.0f).store(ones + lane);
+      }
     }
   }
 
@@ -243,7 +298,7 @@ class Unit {
   const Plan& plan_;
   const float* weights_;
   Room room_;
-  bool dense_;
+  bool dense_, plain_;
   int64_t group_ = 0, rowUnit_ = 0, firstPanel_ = 0, endPanel_ = 0, begin_ = 0, end_ = 0;
 };
 
