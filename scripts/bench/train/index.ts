@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { Contestant } from '../contestant';
+import { boundThreads, Contestant } from '../contestant';
 import { physicalCores } from '../cores';
 import { findPythons } from '../peers';
 import type { Introduction, Round } from '../protocol';
@@ -25,8 +25,13 @@ class Runner {
 
   private constructor(private readonly contestant: Contestant) {}
 
-  static async start(command: string, args: readonly string[], threads: number): Promise<Runner> {
-    const contestant = await Contestant.start(command, args, threads);
+  static async start(
+    command: string,
+    args: readonly string[],
+    threads: number,
+    environment: NodeJS.ProcessEnv,
+  ): Promise<Runner> {
+    const contestant = await Contestant.start(command, args, threads, environment);
     if (contestant === null) throw new Error(`${command} ${args.join(' ')} ended at once`);
     return new Runner(contestant);
   }
@@ -59,18 +64,20 @@ async function stepsFor(contestant: Runner, seconds: number): Promise<number> {
   return Math.max(3, Math.min(5000, Math.round((5 * seconds) / took)));
 }
 
-async function measure(model: string, python: string | null, settings: Settings): Promise<Row[]> {
+async function measure(model: string, pythons: readonly string[], settings: Settings): Promise<Row[]> {
   const folder = mkdtempSync(path.join(tmpdir(), 'kindling-bench-'));
   const peer = path.join(root, 'scripts/bench/train/peer.py');
-  if (python !== null) spawnSync(python, [peer, 'prepare', model, folder], { stdio: 'inherit' });
+  if (pythons.length > 0) spawnSync(pythons[0], [peer, 'prepare', model, folder], { stdio: 'inherit' });
   const { threads } = settings;
-  const start = (command: string, args: readonly string[]): Promise<Runner> =>
-    Runner.start(command, args, Number(threads));
+  const start = (command: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Runner> =>
+    Runner.start(command, args, Number(threads), environment);
   const own = (mode: string): Promise<Runner> =>
     start(process.execPath, [path.join(__dirname, 'kindling.js'), model, folder, threads, mode]);
   const contestants = [await own('compiled')];
   if (settings.eager) contestants.push(await own('eager'));
-  if (python !== null) contestants.push(await start(python, [peer, 'serve', model, folder, threads]));
+  for (const python of pythons) {
+    contestants.push(await start(python, [peer, 'serve', model, folder, threads], boundThreads));
+  }
   const steps: number[] = [];
   for (const contestant of contestants) steps.push(await stepsFor(contestant, settings.seconds));
   for (let round = 0; round < settings.rounds; round++) {
@@ -126,14 +133,14 @@ export async function trainBenchmark(args: readonly string[]): Promise<void> {
       json: { type: 'boolean', default: false },
     },
   });
-  const python = findPythons().at(0) ?? null;
-  if (python === null) console.error('PyTorch is not installed (set KINDLING_BENCH_PYTHON); measured without it');
+  const pythons = findPythons();
+  if (pythons.length === 0) console.error('PyTorch is not installed (set KINDLING_BENCH_PYTHON); measured without it');
   const { threads, eager } = values;
   const settings = { rounds: Number(values.rounds), seconds: Number(values.seconds), threads, eager };
   const rows: Row[] = [];
   for (const model of values.models.split(',')) {
     if (!(model in subjects)) throw new Error(`unknown model ${model}; known are ${Object.keys(subjects).join(', ')}`);
-    rows.push(...(await measure(model, python, settings)));
+    rows.push(...(await measure(model, pythons, settings)));
   }
   if (values.json) console.log(JSON.stringify(rows));
   else console.table(rows);

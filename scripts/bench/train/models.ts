@@ -181,7 +181,7 @@ export const subjects: Readonly<Record<string, Subject>> = {
     make: () => new ResNet18(),
     batchSize: 64,
     loss: classes,
-    optimizer: (parameters) => new optim.SGD(parameters, { lr: 0.1, momentum: 0.9 }),
+    optimizer: (parameters) => new optim.SGD(parameters, { lr: 0.001, momentum: 0.9 }),
     data: () => ({ x: floats(512, [3, 32, 32]), y: integers(512, 10) }),
   },
 };

@@ -124,7 +124,7 @@ MODELS = {
         lambda p: torch.optim.AdamW(p, lr=1e-3, weight_decay=0.01, foreach=True)),
     "resnet18": (
         ResNet18, lambda: (torch.randn(512, 3, 32, 32), classes(512, 10)), 64, cross,
-        lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, foreach=True)),
+        lambda p: torch.optim.SGD(p, lr=0.001, momentum=0.9, foreach=True)),
 }
 
 
