@@ -512,8 +512,8 @@ test('the event loop is free while steps run', async () => {
   // The best of some: a machine that is busy with something else delays the loop, too. A loop that
   // the steps hold is never free: with steps on the main thread this finds 0 turns.
   const tries: { p99: number; turns: number }[] = [];
-  const isFree = ({ p99, turns }: { p99: number; turns: number }) => p99 < 20 && turns > 100;
+  const isFree = ({ p99, turns }: { p99: number; turns: number }) => p99 < 20 && turns > 50;
   while (tries.length < 8 && !tries.some(isFree))
-    tries.push(await loopDelay(() => Promise.all(Array.from({ length: 50 }, () => step(x, y)))));
+    tries.push(await loopDelay(() => Promise.all(Array.from({ length: 30 }, () => step(x, y)))));
   expect(tries.filter(isFree)).not.toEqual([]);
-});
+}, 120_000);

@@ -98,7 +98,7 @@ describe('fit', () => {
       .compile({ optimizer: 'adam', ...settings });
     // The best of some: on a busy machine the loop waits for a core, too.
     let msPerTurn = Infinity;
-    for (let i = 0; i < 5 && msPerTurn > 20; i++) {
+    for (let i = 0; i < 8 && msPerTurn > 20; i++) {
       let turns = 0;
       const timer = setInterval(() => turns++, 1);
       const start = performance.now();
@@ -107,7 +107,7 @@ describe('fit', () => {
       msPerTurn = (performance.now() - start) / turns;
     }
     expect(msPerTurn).toBeLessThan(20);
-  });
+  }, 60_000);
 
   test('stops at a signal and keeps the weights', async () => {
     const model = network().compile({ optimizer: 'adam', ...settings });
