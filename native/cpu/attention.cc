@@ -122,7 +122,7 @@ float powersOf(float* scores, int64_t shown, int64_t n, float scale, float* log)
 /// Queries at a time: their scores fill half of a second-level cache. Fewer would make the products
 /// inefficient, more leave threads idle.
 int64_t blockRows(int64_t keys) {
-  constexpr int64_t kScores = 1 << 17, kFew = 32, kMany = 128;
+  constexpr int64_t kScores = 1 << 17, kFew = 16, kMany = 128;
   const int64_t rows = keys > 0 ? kScores / keys : kMany;
   return rows < kFew ? kFew : rows > kMany ? kMany : rows;
 }
