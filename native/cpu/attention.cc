@@ -75,7 +75,8 @@ KINDLING_INLINE VecF keepLanes(VecF x, int lanes) {
 }
 
 void clearFloats(float* to, int64_t count) {
-  __builtin_memset(to, 0, static_cast<size_t>(count) * sizeof(float));
+  // There may be no memory to point at.
+  if (count > 0) __builtin_memset(to, 0, static_cast<size_t>(count) * sizeof(float));
 }
 
 float dot(const float* a, const float* b, int64_t n) {
