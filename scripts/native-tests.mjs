@@ -1,6 +1,9 @@
 // Builds and runs the C++ tests, once for each instruction set. No dependency but cmake and a compiler.
-//   node scripts/native-tests.mjs [--sanitize address,undefined | thread] [--filter PATTERN]
+//   node scripts/native-tests.mjs [--sanitize address,undefined | thread] [--filter PATTERN] [--emulate-avx512] [--all-levels]
+// --emulate-avx512 compiles the avx512 kernels to AVX2 instructions (test/native/emulation); --all-levels does so
+// where the CPU has AVX2 and no AVX-512.
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -26,9 +29,44 @@ function must(title, result) {
   process.exit(1);
 }
 
+/** Whether this CPU can run the avx512 kernels only when they are compiled to AVX2 instructions. */
+export function needsEmulation() {
+  let flags = '';
+  try {
+    flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
+  } catch {
+    return false;
+  }
+  const has = (name) => flags.split(' ').includes(name);
+  return has('avx2') && has('fma') && !['avx512f', 'avx512bw', 'avx512dq', 'avx512vl'].every(has);
+}
+
+/** Prints what a run of the tests counted, and its output where something failed. */
+function report(label, result, totals) {
+  const [, passed, failed] = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed/.exec(result.stdout) ?? [
+    0, 0, 1,
+  ];
+  totals.passed += Number(passed);
+  totals.failed += Number(failed);
+  if (result.status !== 0) {
+    process.stdout.write(result.stdout);
+    process.stderr.write(result.stderr);
+    if (Number(failed) === 0) totals.failed++;
+  }
+  for (const [reason] of result.stdout.matchAll(/skipped: .*/g)) console.log(`${label}: ${reason}`);
+  console.log(`${label}: ${passed} passed, ${failed} failed`);
+}
+
+/** Tensors of more than 2^31 elements, which take gigabytes and are left out of every other run. */
+function runLarge(binary, totals) {
+  const result = run(binary, ['--no-skip', '--test-suite=large']);
+  report('C++ tests, large tensors', result, totals);
+}
+
 /** Runs all levels and returns how many test cases passed and failed. */
-export function nativeTests({ sanitize = '', filter = '', jobs = 2 } = {}) {
-  const folder = path.join('build', sanitize === '' ? 'native' : `native-${sanitize.split(',')[0]}`);
+export function nativeTests({ sanitize = '', filter = '', emulateAvx512 = false, jobs = 2 } = {}) {
+  const variant = [...(emulateAvx512 ? ['avx512'] : []), ...(sanitize === '' ? [] : [sanitize.split(',')[0]])];
+  const folder = path.join('build', ['native', ...variant].join('-'));
   const type = sanitize === '' ? 'Release' : 'Debug';
   must(
     'configuring',
@@ -40,6 +78,7 @@ export function nativeTests({ sanitize = '', filter = '', jobs = 2 } = {}) {
       '-DKINDLING_TESTS=ON',
       `-DCMAKE_BUILD_TYPE=${type}`,
       `-DKINDLING_SANITIZE=${sanitize}`,
+      `-DKINDLING_EMULATE_AVX512=${emulateAvx512 ? 'ON' : 'OFF'}`,
     ]),
   );
   must('building', run('cmake', ['--build', folder, '--parallel', String(jobs)]));
@@ -53,25 +92,16 @@ export function nativeTests({ sanitize = '', filter = '', jobs = 2 } = {}) {
     const result = run(binary, [...scope, ...(filter === '' ? [] : [`--test-case=*${filter}*`])], {
       KINDLING_ISA: isa,
     });
-    const label = `C++ tests, ${isa}${sanitize === '' ? '' : `, ${sanitize}`}`;
+    const emulated = emulateAvx512 && isa === 'avx512' ? ' (emulated)' : '';
+    const label = `C++ tests, ${isa}${emulated}${sanitize === '' ? '' : `, ${sanitize}`}`;
     if (/is not supported by this CPU/.test(result.stderr)) {
       console.log(`${label}: skipped, this CPU does not support ${isa}`);
       continue;
     }
-    const [, passed, failed] = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed/.exec(result.stdout) ?? [
-      0, 0, 1,
-    ];
-    totals.passed += Number(passed);
-    totals.failed += Number(failed);
-    if (result.status !== 0) {
-      process.stdout.write(result.stdout);
-      process.stderr.write(result.stderr);
-      if (Number(failed) === 0) totals.failed++;
-    }
-    for (const [reason] of result.stdout.matchAll(/skipped: .*/g)) console.log(`${label}: ${reason}`);
-    console.log(`${label}: ${passed} passed, ${failed} failed`);
+    report(label, result, totals);
     if (sanitize === 'thread') break;
   }
+  if (sanitize === '' && (filter === '' || filter === 'large')) runLarge(binary, totals);
   return totals;
 }
 
@@ -81,7 +111,12 @@ function option(name) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { passed, failed } = nativeTests({ sanitize: option('--sanitize'), filter: option('--filter') });
+  const { passed, failed } = nativeTests({
+    sanitize: option('--sanitize'),
+    filter: option('--filter'),
+    emulateAvx512:
+      process.argv.includes('--emulate-avx512') || (process.argv.includes('--all-levels') && needsEmulation()),
+  });
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }

@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { nativeTests } from './native-tests.mjs';
+import { nativeTests, needsEmulation } from './native-tests.mjs';
 import { root, setup } from './setup.mjs';
 import { requireTools } from './tools.mjs';
 
@@ -62,7 +62,7 @@ function add({ passed, failed }) {
   totals.failed += failed;
 }
 
-if (jestArguments.length === 0) add(nativeTests());
+if (jestArguments.length === 0) add(nativeTests({ emulateAvx512: needsEmulation() }));
 const highest = highestLevel();
 levels.forEach((isa, i) => {
   if (i > highest) {
