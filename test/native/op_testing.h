@@ -15,6 +15,7 @@
 #include "core/execute.h"
 #include "core/op_info.h"
 #include "core/thread_pool.h"
+#include "cpu/portable/portable.h"
 #include "cpu/random.h"
 #include "doctest/doctest.h"
 
@@ -33,6 +34,39 @@ void fillKernels(Kernel* kernels);
 namespace testing {
 
 using Shape = std::vector<int64_t>;
+
+/// IEEE binary16 and bfloat16 as numbers, one element at a time.
+inline double halfValue(uint16_t bits) {
+  const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+  double value =
+      exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
+  if (exponent == 31) value = mantissa == 0 ? HUGE_VAL : std::nan("");
+  return bits >> 15 ? -value : value;
+}
+inline uint16_t halfBits(double value) {
+  const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
+  const double size = std::fabs(value);
+  if (value != value) return sign | 0x7e00;
+  if (size >= 65520) return sign | 0x7c00;
+  int exponent;
+  std::frexp(size, &exponent);
+  if (exponent < -13) exponent = -13;
+  const int digits = static_cast<int>(std::nearbyint(std::ldexp(size, 11 - exponent)));
+  return static_cast<uint16_t>(sign | (digits < 1024 ? digits : ((exponent + 13) << 10) + digits));
+}
+inline double brainValue(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, 4);
+  return static_cast<double>(value);
+}
+inline uint16_t brainBits(double value) {
+  const float single = static_cast<float>(value);
+  uint32_t bits;
+  std::memcpy(&bits, &single, 4);
+  if (single != single) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
 
 inline int64_t elementCount(const Shape& shape) {
   int64_t count = 1;
@@ -84,6 +118,14 @@ class TestTensor {
     return from(DType::boolean, shape, values);
   }
 
+  /// A view of memory that somebody else has laid out.
+  static TestTensor over(std::shared_ptr<void> memory, const TensorView& view) {
+    TestTensor tensor(view.dtype, {0});
+    tensor.memory_ = std::move(memory);
+    tensor.view_ = view;
+    return tensor;
+  }
+
   const TensorView& view() const { return view_; }
   int64_t size() const { return view_.size; }
   DType dtype() const { return view_.dtype; }
@@ -102,6 +144,10 @@ class TestTensor {
         return static_cast<const double*>(view_.data)[offset];
       case DType::int64:
         return static_cast<double>(static_cast<const int64_t*>(view_.data)[offset]);
+      case DType::float16:
+        return halfValue(static_cast<const uint16_t*>(view_.data)[offset]);
+      case DType::bfloat16:
+        return brainValue(static_cast<const uint16_t*>(view_.data)[offset]);
       default:
         return static_cast<const uint8_t*>(view_.data)[offset];
     }
@@ -122,6 +168,12 @@ class TestTensor {
       case DType::int64:
         static_cast<int64_t*>(view_.data)[offset] = static_cast<int64_t>(value);
         break;
+      case DType::float16:
+        static_cast<uint16_t*>(view_.data)[offset] = halfBits(value);
+        break;
+      case DType::bfloat16:
+        static_cast<uint16_t*>(view_.data)[offset] = brainBits(value);
+        break;
       case DType::uint8:
         static_cast<uint8_t*>(view_.data)[offset] = static_cast<uint8_t>(value);
         break;
@@ -133,6 +185,23 @@ class TestTensor {
   std::vector<double> values() const {
     std::vector<double> result;
     for (int64_t i = 0; i < size(); ++i) result.push_back(at(i));
+    return result;
+  }
+
+  /// The elements of a tensor of the same shape and dtype, whatever the layouts; bit by bit.
+  void copyFrom(const TestTensor& other) const {
+    const int64_t width = kDTypeBytes[static_cast<int>(view_.dtype)];
+    const char* from = static_cast<const char*>(other.view_.data);
+    char* to = static_cast<char*>(view_.data);
+    for (int64_t i = 0; i < size(); ++i) {
+      std::memcpy(to + offsetOf(i) * width, from + other.offsetOf(i) * width,
+                  static_cast<size_t>(width));
+    }
+  }
+  /// A contiguous copy.
+  TestTensor cloned() const {
+    const TestTensor result(dtype(), shape());
+    result.copyFrom(*this);
     return result;
   }
 
@@ -267,6 +336,10 @@ inline const std::vector<IsaLevel>& isaLevels() {
       fill(level.kernels);
       level.kernels[static_cast<int>(Op::randomUniform)] = randomUniform;
       level.kernels[static_cast<int>(Op::randomNormal)] = randomNormal;
+      level.kernels[static_cast<int>(Op::randomBernoulli)] = randomBernoulli;
+      registerGather(level.kernels);
+      registerScan(level.kernels);
+      registerSort(level.kernels);
       found.push_back(level);
     };
     add(Isa::scalar, scalar::fillKernels);
