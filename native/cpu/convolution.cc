@@ -47,18 +47,12 @@ bool solve(const GatherProblem<float>& problem) {
   if (gatherFits(&problem, 1)) return gatherDirectly(&problem, 1);
   return gatherFitsWinograd(problem) ? gatherByWinograd(problem) : gatherByProduct(problem);
 }
-bool solve(const GatherProblem<double>& problem) {
-  gatherPlainly(problem);
-  return true;
-}
+bool solve(const GatherProblem<double>& problem) { return gatherByProduct(problem); }
 bool solve(const WeightProblem<float>& problem) {
   if (weightFits(problem)) return weightDirectly(problem);
   return weightFitsWinograd(problem) ? weightByWinograd(problem) : weightByProduct(problem);
 }
-bool solve(const WeightProblem<double>& problem) {
-  weightPlainly(problem);
-  return true;
-}
+bool solve(const WeightProblem<double>& problem) { return weightByProduct(problem); }
 
 template <typename T>
 void setWeightAxes(const ConvShape& shape, GatherProblem<T>* problem) {

@@ -70,7 +70,8 @@ struct WeightProblem {
 // a way that results do not depend on the number of threads.
 
 /// By a matrix product whose panels are gathered as they are needed.
-bool gatherByProduct(const GatherProblem<float>& problem);
+template <typename T>
+bool gatherByProduct(const GatherProblem<T>& problem);
 /// By Winograd's algorithm: 3x3 taps of stride 1, with many channels on both sides.
 bool gatherByWinograd(const GatherProblem<float>& problem);
 bool gatherFitsWinograd(const GatherProblem<float>& problem);
@@ -80,15 +81,12 @@ bool gatherFitsWinograd(const GatherProblem<float>& problem);
 bool gatherDirectly(const GatherProblem<float>* problems, int64_t count);
 bool gatherFits(const GatherProblem<float>* problems, int64_t count);
 
-bool weightByProduct(const WeightProblem<float>& problem);
+template <typename T>
+bool weightByProduct(const WeightProblem<T>& problem);
 bool weightByWinograd(const WeightProblem<float>& problem);
 bool weightFitsWinograd(const WeightProblem<float>& problem);
 bool weightDirectly(const WeightProblem<float>& problem);
 bool weightFits(const WeightProblem<float>& problem);
-
-// float64: plain loops.
-void gatherPlainly(const GatherProblem<double>& problem);
-void weightPlainly(const WeightProblem<double>& problem);
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling

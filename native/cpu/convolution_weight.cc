@@ -15,7 +15,8 @@ namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-constexpr int kWidth = GemmVec::width;
+template <typename T>
+constexpr int kWidth = GemmVecOf<T>::width;
 constexpr int64_t kMostBlock = 256;       // positions at a time
 constexpr int64_t kMostRows = 16;         // tiles of rows in one unit
 constexpr int64_t kUnits = 32;            // worth having, for many threads
@@ -25,8 +26,6 @@ constexpr int64_t kThreadWork = 1 << 18;  // multiply-adds
 
 int64_t lesser(int64_t x, int64_t y) { return x < y ? x : y; }
 int64_t ceilOf(int64_t x, int64_t y) { return (x + y - 1) / y; }
-
-using Problem = WeightProblem<float>;
 
 struct Plan {
   int64_t positions, rows;        // summed over; channels times taps
@@ -40,11 +39,12 @@ struct Plan {
   int64_t sums() const { return rows * lanes; }  // floats of one chunk of one group
 };
 
+template <typename T>
 Plan makePlan(const ConvShape& shape) {
   Plan plan;
   plan.positions = shape.batch * shape.outputPlane;
   plan.rows = shape.channels * shape.taps;
-  plan.lanes = ceilOf(shape.filters, kWidth) * kWidth;
+  plan.lanes = ceilOf(shape.filters, kWidth<T>) * kWidth<T>;
   const bool wide = plan.rows <= kWideTileRows;
   plan.panelVectors = wide ? kWideVectors : kTileVectors;
   plan.tallest = wide ? kWideTileRows : kTileRows;
@@ -59,23 +59,25 @@ Plan makePlan(const ConvShape& shape) {
   plan.chunks = lesser(plan.chunks, plan.positions / kLeastChunk);
   plan.chunks = lesser(plan.chunks, kMostSums / (shape.groups * plan.sums()));
   if (plan.chunks < 1) plan.chunks = 1;
-  plan.rowPieces = mostPieces(shape.output[2], plan.block, plan.block);
+  plan.rowPieces = mostPieces<T>(shape.output[2], plan.block, plan.block);
   return plan;
 }
 
 /// What one thread works with.
+template <typename T>
 struct Room {
-  float *rows, *grads;
+  T *rows, *grads;
   Piece* pieces;
 };
 
+template <typename T>
 class Unit {
  public:
-  Unit(const Problem& problem, const Plan& plan, const TapAxis* taps, const Room& room)
+  Unit(const WeightProblem<T>& problem, const Plan& plan, const TapAxis* taps, const Room<T>& room)
       : problem_(problem), shape_(*problem.shape), plan_(plan), taps_(taps), room_(room) {}
 
   /// The sums of some rows over one chunk.
-  void compute(int64_t group, int64_t firstRow, int64_t endRow, int64_t chunk, float* sums) {
+  void compute(int64_t group, int64_t firstRow, int64_t endRow, int64_t chunk, T* sums) {
     group_ = group;
     firstRow_ = firstRow;
     endRow_ = endRow;
@@ -94,8 +96,8 @@ class Unit {
     const int64_t plane = shape_.inputPlane;
     const Taps taps = {shape_.input, shape_.output, shape_.stride, taps_,
                        shape_.groups * shape_.channels * plane};
-    const int64_t pieces = makePieces(taps, at, count, count, room_.pieces, plan_.rowPieces);
-    float* to = room_.rows;
+    const int64_t pieces = makePieces<T>(taps, at, count, count, room_.pieces, plan_.rowPieces);
+    T* to = room_.rows;
     for (int64_t row = firstRow_; row < endRow_; ++row, to += plan_.stride) {
       const int64_t channel = group_ * shape_.channels + row / shape_.taps;
       gatherRow(to, room_.pieces + row % shape_.taps * plan_.rowPieces, pieces,
@@ -109,18 +111,18 @@ class Unit {
     for (int64_t lane = 0; lane < count;) {
       const int64_t n = (at + lane) / plane, p = (at + lane) % plane;
       const int64_t length = lesser(count - lane, plane - p);
-      const float* from = problem_.grad + (n * shape_.groups + group_) * shape_.filters * plane + p;
-      for (int64_t filter = 0; filter < shape_.filters; filter += kWidth) {
+      const T* from = problem_.grad + (n * shape_.groups + group_) * shape_.filters * plane + p;
+      for (int64_t filter = 0; filter < shape_.filters; filter += kWidth<T>) {
         packLanes(room_.grads + lane * plan_.lanes + filter, plan_.lanes, from + filter * plane,
-                  plane, 1, static_cast<int>(lesser(kWidth, shape_.filters - filter)), kWidth,
+                  plane, 1, static_cast<int>(lesser(kWidth<T>, shape_.filters - filter)), kWidth<T>,
                   length);
       }
       lane += length;
     }
   }
 
-  void multiply(int64_t count, bool accumulate, float* sums) const {
-    TileCall call;
+  void multiply(int64_t count, bool accumulate, T* sums) const {
+    TileCallOf<T> call;
     call.k = count;
     call.rowStride = plan_.stride;
     call.rowStep = 1;
@@ -128,40 +130,41 @@ class Unit {
     call.ldc = plan_.lanes;
     call.bias = nullptr;
     call.accumulate = accumulate;
-    call.lastLanes = kWidth;
+    call.lastLanes = kWidth<T>;
     const int64_t rows = endRow_ - firstRow_, tiles = ceilOf(rows, plan_.tallest);
-    const int64_t width = plan_.panelVectors * kWidth;
+    const int64_t width = plan_.panelVectors * kWidth<T>;
     for (int64_t tile = 0; tile < tiles; ++tile) {
       const int64_t row = tile * rows / tiles, height = (tile + 1) * rows / tiles - row;
       call.rows = room_.rows + row * plan_.stride;
       for (int64_t lane = 0; lane < plan_.lanes; lane += width) {
-        const int64_t vectors = lesser(width, plan_.lanes - lane) / kWidth;
+        const int64_t vectors = lesser(width, plan_.lanes - lane) / kWidth<T>;
         call.columns = room_.grads + lane;
         call.c = sums + (firstRow_ + row) * plan_.lanes + lane;
-        tileKernelFor(static_cast<int>(height), static_cast<int>(vectors), false, false)(call);
+        tileKernelFor<T>(static_cast<int>(height), static_cast<int>(vectors), false, false)(call);
       }
     }
   }
 
-  const Problem& problem_;
+  const WeightProblem<T>& problem_;
   const ConvShape& shape_;
   const Plan& plan_;
   const TapAxis* taps_;
-  Room room_;
+  Room<T> room_;
   int64_t group_ = 0, firstRow_ = 0, endRow_ = 0;
 };
 
 /// Adds the chunks up in order, and brings the rows to the weight's layout.
-void finish(const Problem& problem, const Plan& plan, const float* sums) {
+template <typename T>
+void finish(const WeightProblem<T>& problem, const Plan& plan, const T* sums) {
   const ConvShape& shape = *problem.shape;
   const int64_t filters = shape.groups * shape.filters;
   parallelFor(filters, 16384 / (plan.rows * plan.chunks) + 1, 1, [&](int64_t begin, int64_t end) {
     for (int64_t filter = begin; filter < end; ++filter) {
-      const float* from =
+      const T* from =
           sums + filter / shape.filters * plan.chunks * plan.sums() + filter % shape.filters;
-      float* to = problem.out + filter * plan.rows;
+      T* to = problem.out + filter * plan.rows;
       for (int64_t row = 0; row < plan.rows; ++row) {
-        float total = from[row * plan.lanes];
+        T total = from[row * plan.lanes];
         for (int64_t chunk = 1; chunk < plan.chunks; ++chunk) {
           total += from[chunk * plan.sums() + row * plan.lanes];
         }
@@ -173,20 +176,21 @@ void finish(const Problem& problem, const Plan& plan, const float* sums) {
 
 }  // namespace
 
-bool weightByProduct(const Problem& problem) {
+template <typename T>
+bool weightByProduct(const WeightProblem<T>& problem) {
   const ConvShape& shape = *problem.shape;
   const int64_t elements = shape.groups * shape.filters * shape.channels * shape.taps;
   if (elements == 0) return true;
   if (shape.batch * shape.outputPlane == 0) {
-    for (int64_t i = 0; i < elements; ++i) problem.out[i] = 0.0f;
+    for (int64_t i = 0; i < elements; ++i) problem.out[i] = T(0);
     return true;
   }
-  const Plan plan = makePlan(shape);
+  const Plan plan = makePlan<T>(shape);
   const ForwardTaps taps(shape);
-  const Scratch sums(static_cast<size_t>(shape.groups * plan.chunks * plan.sums()) * sizeof(float));
+  const Scratch sums(static_cast<size_t>(shape.groups * plan.chunks * plan.sums()) * sizeof(T));
   if (!taps.ok() || !sums.ok()) return false;
-  const size_t rowBytes = static_cast<size_t>(plan.unitRows * plan.stride) * sizeof(float);
-  const size_t gradBytes = static_cast<size_t>(plan.block * plan.lanes) * sizeof(float);
+  const size_t rowBytes = static_cast<size_t>(plan.unitRows * plan.stride) * sizeof(T);
+  const size_t gradBytes = static_cast<size_t>(plan.block * plan.lanes) * sizeof(T);
   const size_t pieceBytes = static_cast<size_t>(shape.taps * plan.rowPieces) * sizeof(Piece);
   const int64_t units = shape.groups * plan.chunks * plan.rowUnits;
   const int64_t unitWork = plan.unitRows * plan.lanes * (plan.positions / plan.chunks) + 1;
@@ -198,20 +202,23 @@ bool weightByProduct(const Problem& problem) {
       return;
     }
     char* const base = memory.as<char>();
-    const Room room = {reinterpret_cast<float*>(base), reinterpret_cast<float*>(base + rowBytes),
-                       reinterpret_cast<Piece*>(base + rowBytes + gradBytes)};
-    Unit unit(problem, plan, taps.axes(), room);
+    const Room<T> room = {reinterpret_cast<T*>(base), reinterpret_cast<T*>(base + rowBytes),
+                          reinterpret_cast<Piece*>(base + rowBytes + gradBytes)};
+    Unit<T> unit(problem, plan, taps.axes(), room);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t rowUnit = i % plan.rowUnits, chunk = i / plan.rowUnits % plan.chunks;
       const int64_t group = i / plan.rowUnits / plan.chunks;
       const int64_t first = rowUnit * plan.unitRows;
       unit.compute(group, first, lesser(first + plan.unitRows, plan.rows), chunk,
-                   sums.as<float>() + (group * plan.chunks + chunk) * plan.sums());
+                   sums.as<T>() + (group * plan.chunks + chunk) * plan.sums());
     }
   });
-  if (ok) finish(problem, plan, sums.as<float>());
+  if (ok) finish(problem, plan, sums.as<T>());
   return ok;
 }
+
+template bool weightByProduct(const WeightProblem<float>& problem);
+template bool weightByProduct(const WeightProblem<double>& problem);
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling
