@@ -75,6 +75,9 @@ bool gatherByProduct(const GatherProblem<T>& problem);
 /// By Winograd's algorithm: 3x3 taps of stride 1, with many channels on both sides.
 bool gatherByWinograd(const GatherProblem<float>& problem);
 bool gatherFitsWinograd(const GatherProblem<float>& problem);
+/// Depthwise with 3x3 taps and stride 1, on the planes as they stand.
+bool gatherDepthwise(const GatherProblem<float>& problem);
+bool gatherFitsDepthwise(const GatherProblem<float>& problem);
 /// By shifted sums over padded planes: for few channels per group, as in depthwise convolution.
 /// Solves `count` problems that differ in grid, taps and outStart alone, such as the phases of a
 /// gradient; these are in order of outStart's last axis.
@@ -85,6 +88,8 @@ template <typename T>
 bool weightByProduct(const WeightProblem<T>& problem);
 bool weightByWinograd(const WeightProblem<float>& problem);
 bool weightFitsWinograd(const WeightProblem<float>& problem);
+bool weightDepthwise(const WeightProblem<float>& problem);
+bool weightFitsDepthwise(const WeightProblem<float>& problem);
 bool weightDirectly(const WeightProblem<float>& problem);
 bool weightFits(const WeightProblem<float>& problem);
 

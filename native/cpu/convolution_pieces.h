@@ -18,6 +18,32 @@ struct Piece {
   int64_t offset;  // where its lane 0 would be in a channel's plane (and the image's, see below)
 };
 
+/// The lanes [first, end) of a vector, made once and used for many loads.
+struct LaneRange {
+#if KINDLING_ISA_LEVEL == 2
+  __mmask16 mask;
+  static KINDLING_INLINE LaneRange of(int first, int end) {
+    return {static_cast<__mmask16>(((1u << end) - 1u) & ~((1u << first) - 1u))};
+  }
+  /// Zeros in the other lanes, whose memory is not read.
+  KINDLING_INLINE GemmVec load(const float* p) const { return {_mm512_maskz_loadu_ps(mask, p)}; }
+#elif KINDLING_ISA_LEVEL == 1
+  __m256i mask;
+  static KINDLING_INLINE LaneRange of(int first, int end) {
+    return {_mm256_andnot_si256(firstLanes(first), firstLanes(end))};
+  }
+  KINDLING_INLINE GemmVec load(const float* p) const { return {_mm256_maskload_ps(p, mask)}; }
+#else
+  int first, end;
+  static KINDLING_INLINE LaneRange of(int first, int end) { return {first, end}; }
+  KINDLING_INLINE GemmVec load(const float* p) const {
+    float lanes[GemmVec::width] = {};
+    for (int i = first; i < end; ++i) lanes[i] = p[i];
+    return GemmVec::load(lanes);
+  }
+#endif
+};
+
 /// Lanes [first, end) of every stride-th element, lane 0 at p; zeros elsewhere. Reads nothing else.
 KINDLING_INLINE GemmVec loadLanes(const float* p, int64_t stride, int first, int end) {
 #if KINDLING_ISA_LEVEL == 2
