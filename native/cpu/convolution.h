@@ -88,6 +88,10 @@ template <typename T>
 bool weightByProduct(const WeightProblem<T>& problem);
 bool weightByWinograd(const WeightProblem<float>& problem);
 bool weightFitsWinograd(const WeightProblem<float>& problem);
+/// 1x1 with stride 1: by products of the images.
+template <typename T>
+bool weightPointwise(const WeightProblem<T>& problem);
+bool weightIsPointwise(const ConvShape& shape);
 bool weightDepthwise(const WeightProblem<float>& problem);
 bool weightFitsDepthwise(const WeightProblem<float>& problem);
 bool weightDirectly(const WeightProblem<float>& problem);
