@@ -90,7 +90,7 @@ class TestTensor {
   Shape shape() const { return Shape(view_.shape, view_.shape + view_.rank); }
   float* floatData() const { return static_cast<float*>(view_.data); }
 
-  /// Element i in row-major order of the view.
+  /// Element i in row-major order of the view. A half stands for its bits: to compute with them, cast.
   double at(int64_t i) const {
     const int64_t offset = offsetOf(i);
     switch (view_.dtype) {
@@ -102,6 +102,9 @@ class TestTensor {
         return static_cast<const double*>(view_.data)[offset];
       case DType::int64:
         return static_cast<double>(static_cast<const int64_t*>(view_.data)[offset]);
+      case DType::float16:
+      case DType::bfloat16:
+        return static_cast<const uint16_t*>(view_.data)[offset];
       default:
         return static_cast<const uint8_t*>(view_.data)[offset];
     }
@@ -124,6 +127,10 @@ class TestTensor {
         break;
       case DType::uint8:
         static_cast<uint8_t*>(view_.data)[offset] = static_cast<uint8_t>(value);
+        break;
+      case DType::float16:
+      case DType::bfloat16:
+        static_cast<uint16_t*>(view_.data)[offset] = static_cast<uint16_t>(value);
         break;
       default:
         static_cast<uint8_t*>(view_.data)[offset] = value != 0;
