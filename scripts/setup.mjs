@@ -45,17 +45,20 @@ function fingerprint(inputs) {
   return hash.digest('hex');
 }
 
-/** Runs `work` unless its outputs are there and its stamp holds the fingerprint of its inputs. */
-function whenChanged({ stamp, inputs, outputs }, work) {
+/** Runs `work` unless its outputs are there and its stamp holds the fingerprint of its inputs. Waits where it must. */
+export function whenChanged({ stamp, inputs, outputs }, work) {
   const file = inRoot(stamp);
   const now = fingerprint(inputs);
   const complete = outputs.every((output) => existsSync(inRoot(output)));
   if (complete && existsSync(file) && readFileSync(file, 'utf8') === now) return;
   // Without its stamp a step that is interrupted runs again.
   rmSync(file, { force: true });
-  work(complete);
-  mkdirSync(path.dirname(file), { recursive: true });
-  writeFileSync(file, now);
+  const done = () => {
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, now);
+  };
+  const pending = work(complete);
+  return pending ? pending.then(done) : done();
 }
 
 function installDependencies() {
