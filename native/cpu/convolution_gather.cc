@@ -151,9 +151,12 @@ bool isPlain(const Problem& p) {
 /// Copies steps [begin, end) of successive whole panels, so that memory is read in long runs.
 void copyPanels(const Plan& plan, const float* from, int64_t fromStep, int64_t panels,
                 int64_t steps, float* to) {
+  constexpr int64_t kAhead = 8;  // steps; the hardware does not foresee runs this short
   const int64_t width = plan.panelWidth, panelStep = width * plan.block;
   for (int64_t step = 0; step < steps; ++step, from += fromStep, to += width) {
+    const float* const ahead = from + (step + kAhead < steps ? kAhead * fromStep : 0);
     for (int64_t panel = 0; panel < panels; ++panel) {
+      __builtin_prefetch(ahead + panel * width, 0, 3);
       for (int64_t lane = 0; lane < width; lane += kWidth) {
         GemmVec::load(from + panel * width + lane).store(to + panel * panelStep + lane);
       }

@@ -38,6 +38,12 @@ KINDLING_INLINE GemmVec loadLanes(const float* p, int64_t stride, int first, int
   if (stride == 1) {
     return {_mm256_maskload_ps(p, _mm256_andnot_si256(firstLanes(first), firstLanes(end)))};
   }
+  if (stride == 2 && first == 0 && end == 8) {
+    // Nothing behind the last lane is read.
+    const __m256 low = _mm256_loadu_ps(p), high = _mm256_loadu_ps(p + 7);
+    const __m256 picked = _mm256_shuffle_ps(low, high, 0xd8);
+    return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(picked), 0xd8))};
+  }
   if (stride == 2) {
     const __m256i even = _mm256_setr_epi32(-1, 0, -1, 0, -1, 0, -1, 0);
     const auto half = [&](const float* from, int begin, int stop) {
