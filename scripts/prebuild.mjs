@@ -58,7 +58,7 @@ async function build(arch) {
 
 /** Makes the addons that are missing or older than their sources; returns their paths by architecture. */
 export async function prebuild(architectures = process.platform === 'linux' ? Object.keys(targets) : [process.arch]) {
-  setup();
+  setup({ addon: false });
   const made = {};
   for (const arch of architectures) {
     await whenChanged(

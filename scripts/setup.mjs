@@ -87,21 +87,24 @@ function compileTypeScript(complete) {
 
 const dependenciesStamp = 'node_modules/.kindling-setup';
 
-export function setup() {
+/** All of it, or without the addon of this machine, which a package does not hold. */
+export function setup({ addon = true } = {}) {
   requireNode();
   whenChanged(
     { stamp: dependenciesStamp, inputs: ['package-lock.json'], outputs: ['node_modules'] },
     installDependencies,
   );
   generateOps();
-  whenChanged(
-    {
-      stamp: 'build/.kindling-native',
-      inputs: ['CMakeLists.txt', 'native', dependenciesStamp],
-      outputs: ['build/Release/kindling.node'],
-    },
-    buildAddon,
-  );
+  if (addon) {
+    whenChanged(
+      {
+        stamp: 'build/.kindling-native',
+        inputs: ['CMakeLists.txt', 'native', dependenciesStamp],
+        outputs: ['build/Release/kindling.node'],
+      },
+      buildAddon,
+    );
+  }
   whenChanged(
     {
       stamp: 'dist/.kindling-typescript',
@@ -110,6 +113,12 @@ export function setup() {
     },
     compileTypeScript,
   );
+}
+
+/** Without what is left in dist/ of sources that are gone, as a package must be. */
+export function compileAfresh() {
+  rmSync(inRoot('dist'), { recursive: true, force: true });
+  setup({ addon: false });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) setup();
