@@ -241,6 +241,7 @@ export class Tensor<D extends DType = 'float32'> {
     return formatTensor(this.dataSync(), this.shape, this.dtype, { requiresGrad: this._requiresGrad });
   }
 
+  /** @internal (its name is from Node's types, which a program may not have) */
   [inspect.custom](): string {
     return this.toString();
   }
