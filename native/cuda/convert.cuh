@@ -76,7 +76,7 @@ __device__ __forceinline__ To narrow(From x) {
 
 /// Calls body with a value of the dtype's element type and returns what it returns.
 template <typename Body>
-__host__ __device__ __forceinline__ auto withType(DType dtype, const Body& body) {
+auto withType(DType dtype, const Body& body) {
   switch (dtype) {
     case DType::float32:
       return body(float());

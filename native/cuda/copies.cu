@@ -157,7 +157,7 @@ Status transpose(const LoopAxes<2>& piece, int axis, char* target, const char* s
   return byWidth(bytes, [&](auto element) {
     using W = decltype(element);
     if constexpr (sizeof(W) <= 8) {
-      return gpu::launch(transposeKernel<W>, gridFor(plan.tiles, 1), dim3(kTile * kTileRows), 0, plan,
+      return launch(transposeKernel<W>, gridFor(plan.tiles, 1), dim3(kTile * kTileRows), 0, plan,
                          reinterpret_cast<W*>(target), reinterpret_cast<const W*>(source));
     } else {
       return Status::unsupported;
@@ -178,7 +178,7 @@ Status copyPiece(const LoopAxes<2>& piece, const TensorView& target, const Tenso
   const int64_t width = widen(&axes, to, from, bytes);
   return byWidth(width, [&](auto element) {
     using W = decltype(element);
-    return gpu::launch(copyStridedKernel<W>, gridFor(axes.size, kBlockThreads * kLanes),
+    return launch(copyStridedKernel<W>, gridFor(axes.size, kBlockThreads * kLanes),
                        dim3(kBlockThreads), 0, StridedPlan<2>(axes), reinterpret_cast<W*>(to),
                        reinterpret_cast<const W*>(from));
   });

@@ -64,7 +64,7 @@ Status runElementwise(const OpCall& call) {
   return forPieces(loopOver(operands), [&](const LoopAxes<kInputs + 1>& piece) {
     const ElementwisePlan<kInputs> plan = planElementwise<kInputs>(
         piece, call.outputs[0].data, elementBytes(call.outputs[0].dtype), inputs, bytes);
-    return gpu::launch(elementwiseKernel<F>, gridFor(piece.size, kBlockThreads * kLanes),
+    return launch(elementwiseKernel<F>, gridFor(piece.size, kBlockThreads * kLanes),
                        dim3(kBlockThreads), 0, plan, context);
   });
 }

@@ -106,7 +106,7 @@ __device__ __forceinline__ void applyFused(Op op, const float (&a)[kLanes],
   for (int lane = 0; lane < kLanes; ++lane) out[lane] = a[lane] != 0.0f ? b[lane] : c[lane];
 }
 
-__global__ void __launch_bounds__(kBlockThreads)
+__global__ void __launch_bounds__(kBlockThreads, 4)
     fusedKernel(ElementwisePlan<kFusedOperands> plan, FusedCode chain, FusedOutputs outputs) {
   GPU_DYNAMIC_SHARED(memory);
   const FusedRegisters registers{reinterpret_cast<Four<float>*>(memory) + threadIdx.x, blockDim.x};
@@ -160,7 +160,7 @@ Status launchFused(const LoopAxes<kFusedOperands + 1>& piece, const OpCall& call
   const int threads = code.registers > 12 ? kBlockThreads / 2 : kBlockThreads;
   const size_t shared =
       static_cast<size_t>(code.registers) * static_cast<size_t>(threads) * sizeof(Four<float>);
-  return gpu::launch(fusedKernel, gridFor(piece.size, threads * kLanes), dim3(threads), shared,
+  return launch(fusedKernel, gridFor(piece.size, threads * kLanes), dim3(threads), shared,
                      plan, code, outputs);
 }
 
