@@ -36,8 +36,8 @@ __global__ void __launch_bounds__(kBlockThreads)
   }
 }
 
-constexpr int kTile = 32;      // elements on a side of a transposed tile
-constexpr int kTileRows = 8;   // rows of it that a block's threads cover at once
+constexpr int kTile = 32;     // elements on a side of a transposed tile
+constexpr int kTileRows = 8;  // rows of it that a block's threads cover at once
 
 /// The two axes that a tile spans, and all others. The target is contiguous along columns, the
 /// source along rows.
@@ -102,13 +102,16 @@ Status byWidth(int64_t bytes, const Body& body) {
 int64_t widen(LoopAxes<2>* axes, const void* target, const void* source, int64_t bytes) {
   if (axes->rank == 0 || axes->innerStride(0) != 1 || axes->innerStride(1) != 1) return bytes;
   const int last = axes->rank - 1;
-  const uint64_t addresses = reinterpret_cast<uintptr_t>(target) | reinterpret_cast<uintptr_t>(source);
+  const uint64_t addresses =
+      reinterpret_cast<uintptr_t>(target) | reinterpret_cast<uintptr_t>(source);
   int64_t width = 16;
   const auto fits = [&](int64_t wide) {
     const int64_t elements = wide / bytes;
-    if (axes->shape[last] % elements != 0 || addresses % static_cast<uint64_t>(wide) != 0) return false;
+    if (axes->shape[last] % elements != 0 || addresses % static_cast<uint64_t>(wide) != 0)
+      return false;
     for (int axis = 0; axis < last; ++axis) {
-      if (axes->strides[0][axis] % elements != 0 || axes->strides[1][axis] % elements != 0) return false;
+      if (axes->strides[0][axis] % elements != 0 || axes->strides[1][axis] % elements != 0)
+        return false;
     }
     return true;
   };
@@ -123,7 +126,8 @@ int64_t widen(LoopAxes<2>* axes, const void* target, const void* source, int64_t
   return width;
 }
 
-/// The axis along which the source is contiguous where that is not the target's; -1 if no tile pays.
+/// The axis along which the source is contiguous where that is not the target's; -1 if no tile
+/// pays.
 int transposedAxis(const LoopAxes<2>& axes) {
   constexpr int64_t kLeast = 8;
   const int last = axes.rank - 1;
@@ -136,7 +140,8 @@ int transposedAxis(const LoopAxes<2>& axes) {
   return -1;
 }
 
-Status transpose(const LoopAxes<2>& piece, int axis, char* target, const char* source, int64_t bytes) {
+Status transpose(const LoopAxes<2>& piece, int axis, char* target, const char* source,
+                 int64_t bytes) {
   TransposePlan plan;
   LoopAxes<2> others;
   const int last = piece.rank - 1;
@@ -158,7 +163,7 @@ Status transpose(const LoopAxes<2>& piece, int axis, char* target, const char* s
     using W = decltype(element);
     if constexpr (sizeof(W) <= 8) {
       return launch(transposeKernel<W>, gridFor(plan.tiles, 1), dim3(kTile * kTileRows), 0, plan,
-                         reinterpret_cast<W*>(target), reinterpret_cast<const W*>(source));
+                    reinterpret_cast<W*>(target), reinterpret_cast<const W*>(source));
     } else {
       return Status::unsupported;
     }
@@ -179,8 +184,8 @@ Status copyPiece(const LoopAxes<2>& piece, const TensorView& target, const Tenso
   return byWidth(width, [&](auto element) {
     using W = decltype(element);
     return launch(copyStridedKernel<W>, gridFor(axes.size, kBlockThreads * kLanes),
-                       dim3(kBlockThreads), 0, StridedPlan<2>(axes), reinterpret_cast<W*>(to),
-                       reinterpret_cast<const W*>(from));
+                  dim3(kBlockThreads), 0, StridedPlan<2>(axes), reinterpret_cast<W*>(to),
+                  reinterpret_cast<const W*>(from));
   });
 }
 
@@ -261,8 +266,7 @@ Status concat(const OpCall& call) {
   for (int k = 0; k < 2; ++k) {
     const TensorView& in = call.inputs[k];
     TensorView part = out;
-    part.data =
-        static_cast<char*>(out.data) + start * out.strides[axis] * elementBytes(out.dtype);
+    part.data = static_cast<char*>(out.data) + start * out.strides[axis] * elementBytes(out.dtype);
     part.shape[axis] = in.shape[axis];
     part.size = in.size;
     part.contiguous = false;
