@@ -1,23 +1,24 @@
-// Rows by number: indexSelect, its transpose indexAdd, and assignRows. Sums of float rows use atomics,
-// or in deterministic mode the sorted index: one thread then owns an element of a row of the result
-// and adds what belongs to it in the order of the index, as the CPU does.
+// Rows by number: indexSelect, its transpose indexAdd, and assignRows. Sums of float rows use
+// atomics, or in deterministic mode the sorted index: one thread then owns an element of a row of
+// the result and adds what belongs to it in the order of the index, as the CPU does.
 
 #include "cuda/copies.h"
 #include "cuda/indexing.cuh"
 #include "cuda/kernel_table.h"
-#include "cuda/segments.h"
+#include "cuda/segments.cuh"
 #include "cuda/unary_ops.cuh"
+#include "cuda/wide.h"
 
 namespace kindling {
 namespace cuda {
 
 /// Rows of `inner` elements, whose numbers are in `index`.
 struct RowPlan {
-  StridedPlan<2, uint64_t> row;   // of the dense side, of the other
+  StridedPlan<2, uint64_t> row;  // of the dense side, of the other
   FastDivisor<uint64_t> inner;
-  uint64_t size;                  // elements of all rows
-  int64_t rows;                   // that a number may name
-  int64_t indexStride, rowStride; // the latter of the side that is named
+  uint64_t size;                   // elements of all rows
+  int64_t rows;                    // that a number may name
+  int64_t indexStride, rowStride;  // the latter of the side that is named
   int64_t denseStride;
   const int32_t* index;
   Op op;
@@ -36,7 +37,8 @@ __device__ __forceinline__ int64_t namedRow(const RowPlan& plan, uint64_t i, boo
 
 /// to[i][...] = from[index[i]][...], elements of width W.
 template <typename W>
-__global__ void __launch_bounds__(kBlockThreads) selectRowsKernel(RowPlan plan, W* to, const W* from) {
+__global__ void __launch_bounds__(kBlockThreads)
+    selectRowsKernel(RowPlan plan, W* to, const W* from) {
   for (uint64_t n = static_cast<uint64_t>(firstOfThread()); n < plan.size;
        n += static_cast<uint64_t>(strideOfGrid())) {
     const uint64_t i = plan.inner.divide(n), j = n - i * plan.inner.divisor;
@@ -57,10 +59,12 @@ __global__ void __launch_bounds__(kBlockThreads)
   }
 }
 
-/// to[index[i]][...] = from[i][...] where entry i is the last that names the row.
+/// to[index[i]][...] = from[i][...] where entry i is the last that names the row. After an error
+/// the destination stays as it is.
 template <typename W>
 __global__ void __launch_bounds__(kBlockThreads)
     assignRowsKernel(RowPlan plan, W* to, const W* from, const int32_t* winner) {
+  if (plan.errors->isSet) return;
   for (uint64_t n = static_cast<uint64_t>(firstOfThread()); n < plan.size;
        n += static_cast<uint64_t>(strideOfGrid())) {
     const uint64_t i = plan.inner.divide(n), j = n - i * plan.inner.divisor;
@@ -73,13 +77,6 @@ __global__ void __launch_bounds__(kBlockThreads)
 }
 
 // --- indexAdd: dense rows of `inner` elements ---
-
-__device__ __forceinline__ void atomicSum(float* to, float x) { atomicAdd(to, x); }
-__device__ __forceinline__ void atomicSum(double* to, double x) { atomicAdd(to, x); }
-__device__ __forceinline__ void atomicSum(int32_t* to, int32_t x) { atomicAdd(to, x); }
-__device__ __forceinline__ void atomicSum(int64_t* to, int64_t x) {
-  atomicAdd(reinterpret_cast<unsigned long long*>(to), static_cast<unsigned long long>(x));
-}
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads) addRowsKernel(RowPlan plan, T* to, const T* from) {
@@ -169,46 +166,13 @@ RowPlan planRows(const OpCall& call, LoopAxes<2> axes, const TensorView& named,
   return plan;
 }
 
-/// Rows that are contiguous on both sides are moved in wide elements: how many bytes wide.
-int64_t widenRows(LoopAxes<2>* axes, const TensorView& target, const TensorView& source) {
-  const int64_t bytes = elementBytes(target.dtype);
-  for (int64_t width = 16; width > bytes; width /= 2) {
-    const int64_t elements = width / bytes;
-    const uint64_t addresses =
-        reinterpret_cast<uintptr_t>(target.data) | reinterpret_cast<uintptr_t>(source.data);
-    if (axes->rank == 1 && axes->innerStride(0) == 1 && axes->innerStride(1) == 1 &&
-        axes->inner() % elements == 0 && target.strides[0] % elements == 0 &&
-        source.strides[0] % elements == 0 && addresses % static_cast<uint64_t>(width) == 0) {
-      axes->shape[0] /= elements;
-      axes->size /= elements;
-      return width;
-    }
-  }
-  return bytes;
-}
-
-template <typename Body>
-Status byWidth(int64_t bytes, const Body& body) {
-  switch (bytes) {
-    case 1:
-      return body(uint8_t());
-    case 2:
-      return body(uint16_t());
-    case 4:
-      return body(uint32_t());
-    case 8:
-      return body(uint2());
-    default:
-      return body(uint4());
-  }
-}
-
 Status indexSelect(const OpCall& call) {
   const TensorView& x = call.inputs[0];
   const TensorView& out = call.outputs[0];
   if (out.size == 0) return Status::ok;
   LoopAxes<2> axes = rowAxes(out, x);
-  const int64_t width = widenRows(&axes, out, x);
+  const int64_t width =
+      widen(&axes, out.data, x.data, elementBytes(out.dtype), {out.strides[0], x.strides[0]});
   const RowPlan plan = planRows(call, axes, x, out, width / elementBytes(out.dtype));
   return byWidth(width, [&](auto element) {
     using W = decltype(element);
@@ -231,7 +195,8 @@ Status assignRows(const OpCall& call) {
   Status status = gpu::fillBytes(winner, 0xff, scratch.bytes());
   if (status != Status::ok) return status;
   LoopAxes<2> axes = rowAxes(target, rows);
-  const int64_t width = widenRows(&axes, target, rows);
+  const int64_t width = widen(&axes, target.data, rows.data, elementBytes(target.dtype),
+                              {target.strides[0], rows.strides[0]});
   const RowPlan plan = planRows(call, axes, target, rows, width / elementBytes(target.dtype));
   status = launch(findLastKernel, gridFor(index.size, kBlockThreads), dim3(kBlockThreads), 0, plan,
                   index.size, winner);

@@ -28,8 +28,9 @@ struct UpdateList {
 
 template <class Rule>
 __global__ void __launch_bounds__(kBlockThreads)
-    updateKernel(UpdateList<Rule::operands> list, Rule rule) {
+    updateKernel(UpdateList<Rule::operands> list, Rule rule, const IndexError* errors) {
   using T = typename Rule::T;
+  if (errors->isSet) return;  // a step that has failed updates nothing
   int tensor = 0;
   while (blockIdx.x >= list.firstChunk[tensor + 1]) ++tensor;
   const int64_t size = list.size[tensor];
@@ -126,8 +127,9 @@ Status update(const OpCall* const* calls, int count) {
       if (copied != Status::ok) return copied;
       if (!addTensor<Rule>(&list, *calls[next], grad)) break;
     }
-    const Status status = launch(updateKernel<Rule>, dim3(list.firstChunk[list.count]),
-                                 dim3(kBlockThreads), 0, list, rule);
+    const Status status =
+        launch(updateKernel<Rule>, dim3(list.firstChunk[list.count]), dim3(kBlockThreads), 0, list,
+               rule, static_cast<const IndexError*>(gpu::errorSlot()));
     if (status != Status::ok) return status;
   }
   return Status::ok;

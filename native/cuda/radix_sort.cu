@@ -1,7 +1,7 @@
-// A radix sort from the lowest digit up. Each pass: the digits of every tile are counted, the counts
-// of a digit summed over the tiles, and the items moved. Within a tile each warp takes a run of items
-// and finds, by ballots, which of its lanes hold the same digit, so that equal digits keep their order
-// without atomics whose order matters.
+// A radix sort from the lowest digit up. Each pass: the digits of every tile are counted, the
+// counts of a digit summed over the tiles, and the items moved. Within a tile each warp takes a run
+// of items and finds, by ballots, which of its lanes hold the same digit, so that equal digits keep
+// their order without atomics whose order matters.
 
 #include "cuda/radix_sort.h"
 

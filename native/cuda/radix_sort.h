@@ -31,8 +31,8 @@ SortBuffers<Key> sortBuffers(void* memory, int64_t rows, int64_t count) {
   return {{keys, keys + items}, {positions, positions + items}};
 }
 
-/// Sorts each row by the lowest `bits` bits of its keys (uint32_t or uint64_t), in passes over eight
-/// bits; `*result` says which buffer holds the order.
+/// Sorts each row by the lowest `bits` bits of its keys (uint32_t or uint64_t), in passes over
+/// eight bits; `*result` says which buffer holds the order.
 template <typename Key>
 Status radixSort(const SortBuffers<Key>& buffers, int64_t rows, int64_t count, int bits,
                  int* result);

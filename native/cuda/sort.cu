@@ -1,7 +1,7 @@
 // Sorting along the last axis, and the search in what is sorted. Elements become unsigned keys in
-// whose order they stand, NaN above all, with the position in the lowest bits: ties keep their order,
-// in either direction. Rows of up to kShortRow items are sorted in shared memory, several at once;
-// longer ones by radix_sort.cu.
+// whose order they stand, NaN above all, with the position in the lowest bits: ties keep their
+// order, in either direction. Rows of up to kShortRow items are sorted in shared memory, several at
+// once; longer ones by radix_sort.cu.
 
 #include "cuda/copies.h"
 #include "cuda/indexing.cuh"
@@ -25,7 +25,7 @@ __device__ __forceinline__ uint32_t keyOf(int32_t value) {
   return static_cast<uint32_t>(value) ^ 0x80000000u;
 }
 __device__ __forceinline__ uint64_t keyOf(int64_t value) {
-  return static_cast<uint64_t>(value) ^ uint64_t{1} << 63;
+  return static_cast<uint64_t>(value) ^ uint64_t { 1 } << 63;
 }
 __device__ __forceinline__ uint32_t keyOf(uint8_t value) { return value; }
 
@@ -148,7 +148,8 @@ __global__ void __launch_bounds__(kBlockThreads)
   }
 }
 
-/// How many elements of a sorted row stand before each value: those below it, or those not above it.
+/// How many elements of a sorted row stand before each value: those below it, or those not above
+/// it.
 struct SearchPlan {
   StridedPlan<2, uint64_t> values;  // the sorted rows, the values
   int64_t count, step;
@@ -195,8 +196,8 @@ Status sortLongRows(const SortPlan& plan, const T* x, T* values, int32_t* positi
   int order = 0;
   status = radixSort<Key>(buffers, rows, plan.count, 8 * static_cast<int>(sizeof(T)), &order);
   if (status != Status::ok) return status;
-  return launch(takeSortedKernel<T>, gridFor(rows * plan.kept, kBlockThreads),
-                dim3(kBlockThreads), 0, plan, x, buffers.positions[order], values, positions);
+  return launch(takeSortedKernel<T>, gridFor(rows * plan.kept, kBlockThreads), dim3(kBlockThreads),
+                0, plan, x, buffers.positions[order], values, positions);
 }
 
 template <typename T>
@@ -220,8 +221,8 @@ Status sortRows(const OpCall& call) {
   if (plan.count > kShortRow) return sortLongRows(plan, from, values, positions);
   uint32_t width = 2;
   while (width < plan.count) width *= 2;
-  return launch(sortShortRowsKernel<T>, gridFor(rows.size, kShortRow / width),
-                dim3(kBlockThreads), 0, plan, width, from, values, positions);
+  return launch(sortShortRowsKernel<T>, gridFor(rows.size, kShortRow / width), dim3(kBlockThreads),
+                0, plan, width, from, values, positions);
 }
 
 template <typename T>
