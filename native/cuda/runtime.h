@@ -20,6 +20,8 @@ enum class IndexKind : int32_t {
   inputLength = 4,   // "input length 7 at position 2 is outside [0, 5]"
   targetLength = 5,  // "target length 7 at position 2 is outside [0, 5]"
   targetLabel = 6,   // "label 7 at position 2 of target 1 is the blank or outside [0, 5)"
+  zeroDivisor = 7,      // "an integer cannot be divided by 0", a bad argument
+  trueCount = 8,        // "nonzero: 7 elements are true, not 5", a bad shape
 };
 
 /// The first bad index since the last synchronization, in device memory. One for each stream.
