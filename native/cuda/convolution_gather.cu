@@ -44,7 +44,7 @@ struct GatherPlan {
   int sourcePlane;
   int64_t sourceSample, resultSample, resultPlane;
   int64_t weightGroup, weightRow, weightChannel;
-  int64_t batch, columns;  // columns: the most of all phases
+  int batch, columns;  // columns: the most of all phases
   unsigned across;         // tiles of those columns
 };
 
@@ -130,28 +130,30 @@ struct PhaseGrid {
   int first[kSpatial], count[kSpatial];
   int depth;
 
-  __device__ __forceinline__ PhaseGrid(const GatherPlan& plan, int phase) {
-    depth = plan.channels;
+  static __device__ __forceinline__ PhaseGrid of(const GatherPlan& plan, int phase) {
+    PhaseGrid grid;
+    grid.depth = plan.channels;
 #pragma unroll
     for (int axis = kSpatial - 1; axis >= 0; --axis) {
-      first[axis] = phase % plan.axes[axis].phases;
+      grid.first[axis] = phase % plan.axes[axis].phases;
       phase /= plan.axes[axis].phases;
-      count[axis] = plan.axes[axis].count(first[axis]);
-      depth *= tapsOf(plan, axis, first[axis]).count;
+      grid.count[axis] = plan.axes[axis].count(grid.first[axis]);
+      grid.depth *= tapsOf(plan, axis, grid.first[axis]).count;
     }
+    return grid;
   }
   __device__ __forceinline__ int size() const { return count[0] * count[1] * count[2]; }
 };
 
 /// What a column is: a sample and a position in the phase's grid.
 struct Column {
-  int64_t sample;
+  int sample;
   int at[kSpatial];
 
-  __device__ __forceinline__ Column(const PhaseGrid& grid, int64_t column) {
+  __device__ __forceinline__ Column(const PhaseGrid& grid, int column) {
     const int size = grid.size();
     sample = column / size;
-    int rest = static_cast<int>(column - sample * size);
+    int rest = column - sample * size;
     at[2] = rest % grid.count[2];
     rest /= grid.count[2];
     at[1] = rest % grid.count[1];
@@ -169,26 +171,30 @@ struct Column {
   }
 };
 
-/// Writes a thread's part of the tile to the result, adding the bias, or to `partial`.
+/// Adds the bias of the group's rows.
 template <typename TileOf>
-__device__ __forceinline__ void storeTile(const GatherPlan& plan, const PhaseGrid& grid,
-                                          const TileOf& tile, int group, int firstRow,
-                                          int64_t firstColumn, int64_t columns,
-                                          const float* __restrict__ bias, float* __restrict__ out,
-                                          float* __restrict__ partial) {
-  constexpr int kNeighbours = TileOf::kNeighbours;
-  const bool dense = plan.phases == 1 && plan.resultPlane % kNeighbours == 0;
-  float shift[TileOf::kRows];
+__device__ __forceinline__ void addBias(const float* __restrict__ bias, int firstRow, int rows,
+                                        TileOf& tile) {
 #pragma unroll
   for (int i = 0; i < TileOf::kRows; ++i) {
     const int row = firstRow + TileOf::row(i);
-    shift[i] = bias != nullptr && partial == nullptr && row < plan.rows
-                   ? bias[group * plan.rows + row]
-                   : 0.0f;
+    const float shift = row < rows ? bias[row] : 0.0f;
+#pragma unroll
+    for (int j = 0; j < TileOf::kColumns; ++j) tile.sum[i][j] += shift;
   }
+}
+
+/// Writes a thread's part of the tile to the result, or to `partial`.
+template <typename TileOf>
+__device__ __forceinline__ void storeTile(const GatherPlan& plan, const PhaseGrid& grid,
+                                          const TileOf& tile, int group, int firstRow,
+                                          int firstColumn, int columns,
+                                          float* __restrict__ out, float* __restrict__ partial) {
+  constexpr int kNeighbours = TileOf::kNeighbours;
+  const bool dense = plan.phases == 1 && plan.resultPlane % kNeighbours == 0;
 #pragma unroll
   for (int j = 0; j < TileOf::kColumns; ++j) {
-    const int64_t column = firstColumn + TileOf::column(j);
+    const int column = firstColumn + TileOf::column(j);
     if (column >= columns) continue;
     const bool together = dense && partial == nullptr;
     if (together && j % kNeighbours != 0) continue;
@@ -208,15 +214,14 @@ __device__ __forceinline__ void storeTile(const GatherPlan& plan, const PhaseGri
       if (firstRow + row >= plan.rows) continue;
       float* const at = to + row * rowStep;
       if (!together) {
-        *at = tile.sum[i][j] + shift[i];
+        *at = tile.sum[i][j];
       } else if constexpr (kNeighbours == 4) {
         *reinterpret_cast<float4*>(at) =
-            make_float4(tile.sum[i][j / 4 * 4] + shift[i], tile.sum[i][j / 4 * 4 + 1] + shift[i],
-                        tile.sum[i][j / 4 * 4 + 2] + shift[i],
-                        tile.sum[i][j / 4 * 4 + 3] + shift[i]);
+            make_float4(tile.sum[i][j / 4 * 4], tile.sum[i][j / 4 * 4 + 1],
+                        tile.sum[i][j / 4 * 4 + 2], tile.sum[i][j / 4 * 4 + 3]);
       } else {
         *reinterpret_cast<float2*>(at) =
-            make_float2(tile.sum[i][j / 2 * 2] + shift[i], tile.sum[i][j / 2 * 2 + 1] + shift[i]);
+            make_float2(tile.sum[i][j / 2 * 2], tile.sum[i][j / 2 * 2 + 1]);
       }
     }
   }
@@ -240,9 +245,12 @@ __global__ void __launch_bounds__(Tile<kTileRows, kTileColumns, kTf32, true>::kT
   const int problem = static_cast<int>(blockIdx.x / plan.across);
   const int group = problem % plan.groups, above = problem / plan.groups;
   const int phase = above % plan.phases, part = above / plan.phases;
-  const PhaseGrid grid(plan, phase);
-  const int64_t columns = plan.batch * grid.size();
-  const int64_t firstColumn = static_cast<int64_t>(blockIdx.x % plan.across) * kTileColumns;
+  const PhaseGrid grid = PhaseGrid::of(plan, phase);
+  // Kept for the end, so that no registers hold it meanwhile.
+  GPU_SHARED(PhaseGrid, kept, [1]);
+  if (thread == 0) kept[0] = grid;
+  const int columns = plan.batch * grid.size();
+  const int firstColumn = static_cast<int>(blockIdx.x % plan.across) * kTileColumns;
   const int firstRow = static_cast<int>(blockIdx.y) * kTileRows;
   if (firstColumn >= columns) return;  // the whole block: a phase with fewer columns than others
 
@@ -293,8 +301,7 @@ __global__ void __launch_bounds__(Tile<kTileRows, kTileColumns, kTf32, true>::kT
           static_cast<unsigned>(d + to.d) < static_cast<unsigned>(plan.axes[0].source) &&
           static_cast<unsigned>(h + to.h) < static_cast<unsigned>(plan.axes[1].source) &&
           static_cast<unsigned>(w + to.w) < static_cast<unsigned>(plan.axes[2].source);
-      gpu::cpAsync4(b + k * TileOf::kColumnPitch + ownColumn, inside ? from + to.offset : source,
-                    inside);
+      gpu::cpAsync4(b + k * TileOf::kColumnPitch + ownColumn, from + to.offset, inside);
     }
   };
 
@@ -314,29 +321,32 @@ __global__ void __launch_bounds__(Tile<kTileRows, kTileColumns, kTf32, true>::kT
     tile.add(a, a + kDepth * TileOf::kRowPitch);
   }
   gpu::cpAsyncWait<0>();
+  __syncthreads();
   if (partial != nullptr) {
     partial += static_cast<int64_t>(problem) * plan.rows * plan.columns;
+  } else if (bias != nullptr) {
+    addBias(bias + group * plan.rows, firstRow, plan.rows, tile);
   }
-  storeTile(plan, grid, tile, group, firstRow, firstColumn, columns, bias, out, partial);
+  storeTile(plan, kept[0], tile, group, firstRow, firstColumn, plan.batch * kept[0].size(), out,
+            partial);
 }
 
-/// out = the sum of the parts, which lie as [part][phase][group][rows][columns], and the bias.
+/// out = the sum of the parts, which lie as [part][phase][group][rows][columns], and the bias. Grid:
+/// lines (all but the last of those axes), in `blocks` blocks each.
 __global__ void __launch_bounds__(kBlockThreads)
-    sumGathered(GatherPlan plan, const float* __restrict__ partial, const float* __restrict__ bias,
-                float* __restrict__ out) {
-  const int64_t size = plan.columns * plan.rows * plan.groups * plan.phases;
-  const int64_t grid = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < size;
-       i += grid) {
-    const int64_t column = i % plan.columns;
-    const int64_t above = i / plan.columns;
-    const int row = static_cast<int>(above % (plan.rows * plan.groups));  // of all groups
-    const PhaseGrid phase(plan, static_cast<int>(above / (plan.rows * plan.groups)));
-    if (column >= plan.batch * phase.size()) continue;
-    float sum = bias != nullptr ? bias[row] : 0.0f;
-    for (int part = 0; part < plan.parts; ++part) sum += partial[part * size + i];
-    out[Column(phase, column).offset(plan, phase) + row * plan.resultPlane] = sum;
-  }
+    sumGathered(GatherPlan plan, unsigned blocks, const float* __restrict__ partial,
+                const float* __restrict__ bias, float* __restrict__ out) {
+  const int line = static_cast<int>(blockIdx.x / blocks), lines = plan.rows * plan.groups;
+  const int row = line % lines;  // of all groups
+  const PhaseGrid phase = PhaseGrid::of(plan, line / lines);
+  const int column = static_cast<int>(blockIdx.x % blocks) * kBlockThreads +
+                     static_cast<int>(threadIdx.x);
+  if (column >= plan.batch * phase.size()) return;
+  const int64_t at = static_cast<int64_t>(line) * plan.columns + column;
+  const int64_t size = static_cast<int64_t>(lines) * plan.phases * plan.columns;
+  float sum = bias != nullptr ? bias[row] : 0.0f;
+  for (int part = 0; part < plan.parts; ++part) sum += partial[part * size + at];
+  out[Column(phase, column).offset(plan, phase) + row * plan.resultPlane] = sum;
 }
 
 namespace {
@@ -378,8 +388,8 @@ GatherPlan planOf(const ConvShape& shape, bool backward, int tileRows, int depth
   plan.weightGroup = shape.filters * shape.channels * shape.taps;
   plan.weightRow = backward ? shape.taps : shape.channels * shape.taps;
   plan.weightChannel = backward ? shape.channels * shape.taps : shape.taps;
-  plan.batch = shape.batch;
-  plan.columns = shape.batch * grid;
+  plan.batch = static_cast<int>(shape.batch);
+  plan.columns = static_cast<int>(shape.batch * grid);
   return plan;
 }
 
@@ -419,8 +429,10 @@ Status runProduct(const ConvShape& shape, bool backward, const GatherOperands<fl
                   operands.source, packed.as<float>(), reaches.as<Reach>(), operands.bias,
                   operands.out, partial.as<float>());
   if (status != Status::ok || plan.parts == 1) return status;
-  return launch(sumGathered, dim3(gridFor(size, kBlockThreads)), dim3(kBlockThreads), 0, plan,
-                partial.as<float>(), operands.bias, operands.out);
+  const int64_t blocks = ceilDivide(plan.columns, kBlockThreads);
+  return launch(sumGathered, dim3(static_cast<unsigned>(problems * plan.rows * blocks)),
+                dim3(kBlockThreads), 0, plan, static_cast<unsigned>(blocks), partial.as<float>(),
+                operands.bias, operands.out);
 }
 
 template <bool kTf32>

@@ -98,7 +98,7 @@ __global__ void __launch_bounds__(Tile<kTileRows, kTileColumns, kTf32, false>::k
     for (int i = 0; i < kTileRows / kApart; ++i) {
       const int row = ownLine + i * kApart;
       const bool inside = exists && firstRow + row < plan.rows;
-      gpu::cpAsync4(a + row, inside ? gradAt + static_cast<int64_t>(row) * gradPlane : grad, inside);
+      gpu::cpAsync4(a + row, gradAt + static_cast<int64_t>(row) * gradPlane, inside);
     }
     const int atD = exists ? static_cast<int>(d) * plan.stride[0] : kNoColumn;
     const int atH = static_cast<int>(h) * plan.stride[1];
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(Tile<kTileRows, kTileColumns, kTf32, false>::k
           static_cast<unsigned>(atD + to.d) < static_cast<unsigned>(plan.source[0]) &&
           static_cast<unsigned>(atH + to.h) < static_cast<unsigned>(plan.source[1]) &&
           static_cast<unsigned>(atW + to.w) < static_cast<unsigned>(plan.source[2]);
-      gpu::cpAsync4(b + column, inside ? sourceAt + to.offset : source, inside);
+      gpu::cpAsync4(b + column, sourceAt + to.offset, inside);
     }
   };
 
