@@ -45,6 +45,12 @@ struct CudaApi {
   const Backend* (*backend)(int32_t device);
   Status (*describe)(int32_t device, CudaDeviceInfo* info);
 
+  /// A queue keeps the order of one JavaScript thread's work and of its compiled steps; useQueue
+  /// says which one this thread works on. Threads without one share one.
+  void* (*takeQueue)();
+  void (*giveQueueBack)(void* queue);
+  void (*useQueue)(void* queue);
+
   /// Options of the process.
   void (*setDeterministic)(int32_t on);
   void (*setAllowTf32)(int32_t on);
