@@ -60,7 +60,8 @@ bool isObject(napi_env env, napi_value value) {
   return napi_typeof(env, value, &type) == napi_ok && type == napi_object;
 }
 
-/// The device that the scratch array names, made ready; nullptr and a message where it is not there.
+/// The device that the scratch array names, made ready; nullptr and a message where it is not
+/// there.
 const Backend* backendFromScratch(Environment& environment) {
   const Backend* const backend = findBackend(toInt32(environment.scratch()[kScratchDevice]));
   if (backend) environment.enter(*backend);
@@ -84,8 +85,8 @@ Status createFromScratch(Environment& environment, const Backend& backend, int p
   });
 }
 
-/// Fills the environment's call record from the scratch array and creates the outputs, on the device
-/// of the inputs.
+/// Fills the environment's call record from the scratch array and creates the outputs, on the
+/// device of the inputs.
 Status readCall(Environment& environment, const Backend** where, Handle* outputs) {
   const double* scratch = environment.scratch();
   OpCall& call = environment.call();
@@ -113,8 +114,8 @@ Status readCall(Environment& environment, const Backend** where, Handle* outputs
   environment.enter(*backend);
   *where = backend;
   for (int i = 0; i < info.outputs; ++i) {
-    const Status status = createFromScratch(
-        environment, *backend, kScratchOutputs + i * kScratchOutputSize, &outputs[i]);
+    const Status status = createFromScratch(environment, *backend,
+                                            kScratchOutputs + i * kScratchOutputSize, &outputs[i]);
     if (status != Status::ok) return status;
     call.outputs[i] = environment.tensors().find(outputs[i])->view;
   }
@@ -290,8 +291,8 @@ double numberAt(const void* data, DType dtype) {
   return NAN;
 }
 
-/// item(handle): the first element as a number (an int64 beyond 2^53 rounded). The scratch array has
-/// the status: a device may tell of an earlier failure here.
+/// item(handle): the first element as a number (an int64 beyond 2^53 rounded). The scratch array
+/// has the status: a device may tell of an earlier failure here.
 napi_value item(napi_env env, napi_callback_info info) {
   const Arguments arguments = argumentsOf(env, info);
   Environment& environment = *arguments.environment;

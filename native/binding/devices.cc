@@ -131,7 +131,8 @@ Status copyBetween(const Backend& to, void* destination, const Backend& from, co
   return to.copyFromDevice(to.device, destination, from.device, source, bytes);
 }
 
-/// transfer(owner, handle): a copy of a contiguous tensor on the device that the scratch array names.
+/// transfer(owner, handle): a copy of a contiguous tensor on the device that the scratch array
+/// names.
 Napi::Value transfer(const Napi::CallbackInfo& info) {
   Environment& environment = environmentOf(info);
   const Handle source = info[1].ToNumber().Uint32Value();
@@ -190,8 +191,8 @@ void deliver(napi_env env, napi_status, void* data) {
   napi_delete_async_work(env, reading->work);
 }
 
-/// read(handle, typedArray): begins to copy a contiguous tensor of a device to the array and gives a
-/// promise of { status, message }; 0 where it cannot begin.
+/// read(handle, typedArray): begins to copy a contiguous tensor of a device to the array and gives
+/// a promise of { status, message }; 0 where it cannot begin.
 Napi::Value read(const Napi::CallbackInfo& info) {
   Environment& environment = environmentOf(info);
   const auto* slot = environment.tensors().find(info[0].ToNumber().Uint32Value());
@@ -210,8 +211,7 @@ Napi::Value read(const Napi::CallbackInfo& info) {
   reading->backend = &backend;
   reading->storage = slot->storage;
   reading->destination = static_cast<char*>(array.ArrayBuffer().Data()) + array.ByteOffset();
-  const Status status =
-      backend.beginRead(backend.device, slot->view.data, bytes, &reading->read);
+  const Status status = backend.beginRead(backend.device, slot->view.data, bytes, &reading->read);
   if (status != Status::ok) return failed(info, status);
   reading->array = Napi::Persistent(info[1]);
   napi_value promise = nullptr;

@@ -1,5 +1,6 @@
 #pragma once
-// The addon's functions about devices: loading their library, moving tensors, reading without waiting.
+// The addon's functions about devices: loading their library, moving tensors, reading without
+// waiting.
 
 #include <napi.h>
 

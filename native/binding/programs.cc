@@ -168,8 +168,8 @@ Status bind(Environment& environment, const Program& program, double* handles, R
     Handle handle = static_cast<Handle>(toInteger(handles[i]));
     const bool isResult = bindings[i].role == Role::result;
     if (isResult) {
-      const Status status = makeResult(environment, program.backend(), bindings[i].view,
-                                       run->repeats, &handle);
+      const Status status =
+          makeResult(environment, program.backend(), bindings[i].view, run->repeats, &handle);
       if (status != Status::ok) return status;
       handles[i] = handle;
     }

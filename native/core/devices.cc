@@ -45,8 +45,9 @@ DeviceReport load(Devices& all, const char* path) {
   int32_t count = 0;
   const CudaState state = api->start(takeMessage, &count);
   all.message = lastErrorMessage();
-  all.report = {static_cast<LoadState>(state), count, api->driverVersion(), api->runtimeVersion,
-                api->isEmulated != 0, all.message.c_str()};
+  all.report = {static_cast<LoadState>(state), count,
+                api->driverVersion(),          api->runtimeVersion,
+                api->isEmulated != 0,          all.message.c_str()};
   if (state == CudaState::ready) all.api.store(api, std::memory_order_release);
   return all.report;
 }

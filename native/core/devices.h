@@ -1,6 +1,6 @@
 #pragma once
-// The devices besides the CPU. Their backend is a shared library of its own, loaded when it is first
-// asked for and never unloaded; without it, or without a device, everything else works.
+// The devices besides the CPU. Their backend is a shared library of its own, loaded when it is
+// first asked for and never unloaded; without it, or without a device, everything else works.
 
 #include <atomic>
 #include <mutex>
@@ -43,8 +43,8 @@ const CudaApi* deviceApi();
 /// nullptr and a message where there is no such device.
 const Backend* findBackend(DeviceCode device);
 
-/// The order of work of one environment. Its thread and that of its compiled steps enter it before they
-/// touch a device.
+/// The order of work of one environment. Its thread and that of its compiled steps enter it before
+/// they touch a device.
 class DeviceQueue {
  public:
   DeviceQueue() = default;

@@ -231,8 +231,7 @@ int64_t Program::bytesOf(size_t i) const {
   return view.size * static_cast<int64_t>(sizeOf(view.dtype));
 }
 
-Status Program::runStep(const Step& step, const double* live, char* const* at,
-                        OpCall* call) const {
+Status Program::runStep(const Step& step, const double* live, char* const* at, OpCall* call) const {
   const OpInfo& info = opInfo(step.op);
   call->op = step.op;
   const int32_t* operand = operands_.data() + step.operands;
@@ -250,7 +249,7 @@ Status Program::runStep(const Step& step, const double* live, char* const* at,
   return valid == Status::ok ? runKernel(*backend_, *call) : valid;
 }
 
-std::unique_ptr<char*[]> Program::place(void* arena, void* const* data) const {
+std::unique_ptr<char* []> Program::place(void* arena, void* const* data) const {
   std::unique_ptr<char*[]> at(new (std::nothrow) char*[values_.size() + 1]);
   for (size_t i = 0; at && i < values_.size(); ++i) {
     const Value& value = values_[i];

@@ -1,9 +1,9 @@
 #pragma once
-// How a program runs on a device that can keep what kernels launch (Backend::beginCapture): stretches
-// of steps become graphs, each launched as one. The first run goes step by step; the second records.
-// Steps with live numbers stay by themselves between the graphs, since a graph has its numbers in it.
-// A graph also has its addresses in it, so arguments and results, which are other memory at each run,
-// are copied to and from a place of the program's own.
+// How a program runs on a device that can keep what kernels launch (Backend::beginCapture):
+// stretches of steps become graphs, each launched as one. The first run goes step by step; the
+// second records. Steps with live numbers stay by themselves between the graphs, since a graph has
+// its numbers in it. A graph also has its addresses in it, so arguments and results, which are
+// other memory at each run, are copied to and from a place of the program's own.
 
 #include <cstddef>
 #include <memory>
@@ -49,8 +49,8 @@ class ProgramReplay {
   size_t runs_ = 0, launches_ = 0, recordings_ = 0;
   bool isRefused_ = false;  // an op cannot be recorded: step by step, always
   std::vector<Stretch> stretches_;
-  std::vector<void*> data_;       // what the graphs work on: one address for each binding
-  std::vector<size_t> offsets_;   // of arguments and results in `own_`
+  std::vector<void*> data_;      // what the graphs work on: one address for each binding
+  std::vector<size_t> offsets_;  // of arguments and results in `own_`
   void* arena_ = nullptr;
   StorageRef own_;
 };

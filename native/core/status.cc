@@ -9,7 +9,7 @@ namespace kindling {
 namespace {
 thread_local char message[512];
 std::atomic<void (*)(const char*)> messageSink{nullptr};
-}
+}  // namespace
 
 Status fail(Status status, const char* format, ...) {
   va_list arguments;

@@ -5,16 +5,21 @@
 
 #include "cuda/indexing.cuh"
 #include "cuda/kernel_table.h"
+#include "cuda/wide.h"
 
 namespace kindling {
 namespace cuda {
 
 // --- Kernels ---
 
+// `guard` is the error slot where a tensor of the user's is overwritten: after a failure it stays.
+
 /// Elements of a loop over two operands: to[...] = from[...]. Each thread has four loads under way.
 template <typename W>
 __global__ void __launch_bounds__(kBlockThreads)
-    copyStridedKernel(StridedPlan<2> plan, W* __restrict__ to, const W* __restrict__ from) {
+    copyStridedKernel(StridedPlan<2> plan, W* __restrict__ to, const W* __restrict__ from,
+                      const IndexError* guard) {
+  if (guard && guard->isSet) return;
   const uint32_t n = plan.size, step = gridDim.x * blockDim.x * kLanes;
   uint32_t first = blockIdx.x * blockDim.x * kLanes + threadIdx.x;
   for (; first < n; first += step) {
@@ -36,8 +41,8 @@ __global__ void __launch_bounds__(kBlockThreads)
   }
 }
 
-constexpr int kTile = 32;      // elements on a side of a transposed tile
-constexpr int kTileRows = 8;   // rows of it that a block's threads cover at once
+constexpr int kTile = 32;     // elements on a side of a transposed tile
+constexpr int kTileRows = 8;  // rows of it that a block's threads cover at once
 
 /// The two axes that a tile spans, and all others. The target is contiguous along columns, the
 /// source along rows.
@@ -50,8 +55,10 @@ struct TransposePlan {
 
 template <typename W>
 __global__ void __launch_bounds__(kTile* kTileRows)
-    transposeKernel(TransposePlan plan, W* __restrict__ to, const W* __restrict__ from) {
+    transposeKernel(TransposePlan plan, W* __restrict__ to, const W* __restrict__ from,
+                    const IndexError* guard) {
   GPU_SHARED(W, tile, [kTile][kTile + 1]);
+  if (guard && guard->isSet) return;
   const uint32_t x = threadIdx.x % kTile, y = threadIdx.x / kTile;
   for (uint32_t index = blockIdx.x; index < plan.tiles; index += gridDim.x) {
     const uint32_t strip = plan.columnTiles.divide(index);
@@ -81,49 +88,8 @@ __global__ void __launch_bounds__(kTile* kTileRows)
 
 namespace {
 
-/// Calls body with a value of a type as wide as `bytes` (1, 2, 4, 8 or 16).
-template <typename Body>
-Status byWidth(int64_t bytes, const Body& body) {
-  switch (bytes) {
-    case 1:
-      return body(uint8_t());
-    case 2:
-      return body(uint16_t());
-    case 4:
-      return body(uint32_t());
-    case 8:
-      return body(uint2());
-    default:
-      return body(uint4());
-  }
-}
-
-/// Where rows are contiguous on both sides, several elements count as one: the new width in bytes.
-int64_t widen(LoopAxes<2>* axes, const void* target, const void* source, int64_t bytes) {
-  if (axes->rank == 0 || axes->innerStride(0) != 1 || axes->innerStride(1) != 1) return bytes;
-  const int last = axes->rank - 1;
-  const uint64_t addresses = reinterpret_cast<uintptr_t>(target) | reinterpret_cast<uintptr_t>(source);
-  int64_t width = 16;
-  const auto fits = [&](int64_t wide) {
-    const int64_t elements = wide / bytes;
-    if (axes->shape[last] % elements != 0 || addresses % static_cast<uint64_t>(wide) != 0) return false;
-    for (int axis = 0; axis < last; ++axis) {
-      if (axes->strides[0][axis] % elements != 0 || axes->strides[1][axis] % elements != 0) return false;
-    }
-    return true;
-  };
-  while (width > bytes && !fits(width)) width /= 2;
-  const int64_t elements = width / bytes;
-  axes->shape[last] /= elements;
-  axes->size /= elements;
-  for (int axis = 0; axis < last; ++axis) {
-    axes->strides[0][axis] /= elements;
-    axes->strides[1][axis] /= elements;
-  }
-  return width;
-}
-
-/// The axis along which the source is contiguous where that is not the target's; -1 if no tile pays.
+/// The axis along which the source is contiguous where that is not the target's; -1 if no tile
+/// pays.
 int transposedAxis(const LoopAxes<2>& axes) {
   constexpr int64_t kLeast = 8;
   const int last = axes.rank - 1;
@@ -136,7 +102,8 @@ int transposedAxis(const LoopAxes<2>& axes) {
   return -1;
 }
 
-Status transpose(const LoopAxes<2>& piece, int axis, char* target, const char* source, int64_t bytes) {
+Status transpose(const LoopAxes<2>& piece, int axis, char* target, const char* source,
+                 int64_t bytes, const IndexError* guard) {
   TransposePlan plan;
   LoopAxes<2> others;
   const int last = piece.rank - 1;
@@ -158,38 +125,40 @@ Status transpose(const LoopAxes<2>& piece, int axis, char* target, const char* s
     using W = decltype(element);
     if constexpr (sizeof(W) <= 8) {
       return launch(transposeKernel<W>, gridFor(plan.tiles, 1), dim3(kTile * kTileRows), 0, plan,
-                         reinterpret_cast<W*>(target), reinterpret_cast<const W*>(source));
+                    reinterpret_cast<W*>(target), reinterpret_cast<const W*>(source), guard);
     } else {
       return Status::unsupported;
     }
   });
 }
 
-Status copyPiece(const LoopAxes<2>& piece, const TensorView& target, const TensorView& source) {
+Status copyPiece(const LoopAxes<2>& piece, const TensorView& target, const TensorView& source,
+                 const IndexError* guard) {
   const int64_t bytes = elementBytes(target.dtype);
   char* const to = static_cast<char*>(target.data) + piece.start[0] * bytes;
   const char* const from = static_cast<const char*>(source.data) + piece.start[1] * bytes;
-  if (piece.isDense(0) && piece.isDense(1)) {
+  if (!guard && piece.isDense(0) && piece.isDense(1)) {
     return gpu::copyOnDevice(to, from, static_cast<size_t>(piece.size * bytes));
   }
   const int axis = transposedAxis(piece);
-  if (axis >= 0) return transpose(piece, axis, to, from, bytes);
+  if (axis >= 0) return transpose(piece, axis, to, from, bytes, guard);
   LoopAxes<2> axes = piece;
   const int64_t width = widen(&axes, to, from, bytes);
   return byWidth(width, [&](auto element) {
     using W = decltype(element);
     return launch(copyStridedKernel<W>, gridFor(axes.size, kBlockThreads * kLanes),
-                       dim3(kBlockThreads), 0, StridedPlan<2>(axes), reinterpret_cast<W*>(to),
-                       reinterpret_cast<const W*>(from));
+                  dim3(kBlockThreads), 0, StridedPlan<2>(axes), reinterpret_cast<W*>(to),
+                  reinterpret_cast<const W*>(from), guard);
   });
 }
 
 }  // namespace
 
-Status copyView(const TensorView& target, const TensorView& source) {
+Status copyView(const TensorView& target, const TensorView& source, const IndexError* guard) {
   const TensorView* const views[2] = {&target, &source};
-  return forPieces(loopOver(views),
-                   [&](const LoopAxes<2>& piece) { return copyPiece(piece, target, source); });
+  return forPieces(loopOver(views), [&](const LoopAxes<2>& piece) {
+    return copyPiece(piece, target, source, guard);
+  });
 }
 
 Status copyToScratch(const TensorView& view, DeviceScratch& scratch, TensorView* result) {
@@ -246,12 +215,14 @@ Status assign(const OpCall& call) {
   const TensorView& target = call.inputs[0];
   const TensorView& source = call.inputs[1];
   if (target.size == 0) return Status::ok;
-  if (!Extent(target).overlaps(Extent(source))) return copyView(target, source);
+  if (!Extent(target).overlaps(Extent(source))) {
+    return copyView(target, source, gpu::errorSlot());
+  }
   // A transposed view of the target itself, say: read all before anything is written.
   DeviceScratch scratch;
   TensorView copied;
   const Status status = copyToScratch(source, scratch, &copied);
-  return status == Status::ok ? copyView(target, copied) : status;
+  return status == Status::ok ? copyView(target, copied, gpu::errorSlot()) : status;
 }
 
 Status concat(const OpCall& call) {
@@ -261,8 +232,7 @@ Status concat(const OpCall& call) {
   for (int k = 0; k < 2; ++k) {
     const TensorView& in = call.inputs[k];
     TensorView part = out;
-    part.data =
-        static_cast<char*>(out.data) + start * out.strides[axis] * elementBytes(out.dtype);
+    part.data = static_cast<char*>(out.data) + start * out.strides[axis] * elementBytes(out.dtype);
     part.shape[axis] = in.shape[axis];
     part.size = in.size;
     part.contiguous = false;

@@ -11,7 +11,9 @@ namespace cuda {
 inline int64_t elementBytes(DType dtype) { return kDTypeBytes[static_cast<int>(dtype)]; }
 
 /// Copies `source` to `target`, views of one shape and dtype with any strides, that do not overlap.
-Status copyView(const TensorView& target, const TensorView& source);
+/// With a `guard`, the error slot, nothing is written once an error is there: for ops in place.
+Status copyView(const TensorView& target, const TensorView& source,
+                const IndexError* guard = nullptr);
 
 /// `view` itself where it is contiguous, else a copy of it in `scratch`, which must live as long as
 /// the result is used by launches.

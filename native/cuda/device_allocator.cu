@@ -11,12 +11,13 @@ namespace cuda {
 
 namespace {
 
-constexpr size_t kUnit = 512;                       // keeps every access coalesced
-constexpr size_t kSmallMost = size_t{1} << 20;      // larger blocks come from segments of their own size class
+constexpr size_t kUnit = 512;  // keeps every access coalesced
+constexpr size_t kSmallMost = size_t{1}
+                              << 20;  // larger blocks come from segments of their own size class
 constexpr size_t kSmallSegment = size_t{2} << 20;
 constexpr size_t kMediumMost = size_t{10} << 20;
 constexpr size_t kMediumSegment = size_t{20} << 20;
-constexpr size_t kSegmentUnit = size_t{2} << 20;    // the device's own page
+constexpr size_t kSegmentUnit = size_t{2} << 20;  // the device's own page
 
 size_t roundUp(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -78,8 +79,8 @@ MemoryBlock* DeviceAllocator::newSegment(MemoryPool& pool, size_t bytes) {
       return nullptr;
     }
   }
-  MemoryBlock* const block = new (std::nothrow)
-      MemoryBlock{static_cast<char*>(data), size, &pool, nullptr, nullptr, false, bytes <= kSmallMost};
+  MemoryBlock* const block = new (std::nothrow) MemoryBlock{
+      static_cast<char*>(data), size, &pool, nullptr, nullptr, false, bytes <= kSmallMost};
   if (!block) {
     cudaFree(data);
     return nullptr;
@@ -131,8 +132,10 @@ void* DeviceAllocator::allocate(MemoryPool& pool, size_t bytes) {
   if (bytes > kMost) return nullptr;
   const size_t size = roundUp(bytes ? bytes : 1, kUnit);
   MemoryBlock* block = find(pool, size);
-  if (block) ++stats_.cacheHits;
-  else block = newSegment(pool, size);
+  if (block)
+    ++stats_.cacheHits;
+  else
+    block = newSegment(pool, size);
   if (!block) return nullptr;
   block->isFree = false;
   split(block, size);

@@ -1,8 +1,8 @@
 #pragma once
-// The caching allocator of one device. cudaMalloc and cudaFree wait for the device, so memory is taken
-// in segments, cut into blocks and kept. A block belongs to the stream it was first given to: work on
-// a stream happens in the order it was called, so a block may be handed out again the moment it was
-// given back, while kernels that use it are still under way.
+// The caching allocator of one device. cudaMalloc and cudaFree wait for the device, so memory is
+// taken in segments, cut into blocks and kept. A block belongs to the stream it was first given to:
+// work on a stream happens in the order it was called, so a block may be handed out again the
+// moment it was given back, while kernels that use it are still under way.
 
 #include <cstddef>
 #include <cstdint>

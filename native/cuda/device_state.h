@@ -24,7 +24,7 @@ struct Stream {
   cudaStream_t stream = nullptr;
   cudaEvent_t crossing = nullptr;  // for the order between devices
   MemoryPool memory;
-  IndexError* slot = nullptr;      // on the device
+  IndexError* slot = nullptr;  // on the device
   IndexError* slotOnHost = nullptr;
   std::atomic<bool> slotIsUsed{false};  // since it was last looked at
   std::mutex synchronizing;

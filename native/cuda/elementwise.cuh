@@ -1,6 +1,7 @@
 #pragma once
 // The kernel and the host function of all elementwise ops. A functor F says how many inputs there
-// are, their types (First, and Rest for all others) and, in `finish`, what becomes of four elements.
+// are, their types (First, and Rest for all others) and, in `finish`, what becomes of four
+// elements.
 
 #include "core/status.h"
 #include "cuda/copies.h"
@@ -65,7 +66,7 @@ Status runElementwise(const OpCall& call) {
     const ElementwisePlan<kInputs> plan = planElementwise<kInputs>(
         piece, call.outputs[0].data, elementBytes(call.outputs[0].dtype), inputs, bytes);
     return launch(elementwiseKernel<F>, gridFor(piece.size, kBlockThreads * kLanes),
-                       dim3(kBlockThreads), 0, plan, context);
+                  dim3(kBlockThreads), 0, plan, context);
   });
 }
 

@@ -1,7 +1,8 @@
 // A chain of elementwise ops in one pass over memory: every operand is loaded once, all loads under
 // way together, and an interpreter goes through the chain for four elements of each thread. The
-// chain is a kernel argument, so that its words come from the constant cache; values that are needed
-// later than by the next instruction lie in shared memory, each thread in a column of its own.
+// chain is a kernel argument, so that its words come from the constant cache; values that are
+// needed later than by the next instruction lie in shared memory, each thread in a column of its
+// own.
 
 #include "cuda/binary_ops.cuh"
 #include "cuda/copies.h"
@@ -34,9 +35,9 @@ __device__ __forceinline__ float loadFused(const void* data, bool isBool, int32_
 }
 
 /// All operands for four positions, into their registers.
-__device__ __forceinline__ void loadFusedOperands(
-    const ElementwisePlan<kFusedOperands>& plan, const FusedCode& chain, uint32_t first,
-    uint32_t count, const FusedRegisters& registers) {
+__device__ __forceinline__ void loadFusedOperands(const ElementwisePlan<kFusedOperands>& plan,
+                                                  const FusedCode& chain, uint32_t first,
+                                                  uint32_t count, const FusedRegisters& registers) {
   float values[kFusedOperands][kLanes];
   int32_t at[kFusedOperands];
   if (plan.access == Access::strided) {
@@ -106,7 +107,7 @@ __device__ __forceinline__ void applyFused(Op op, const float (&a)[kLanes],
   for (int lane = 0; lane < kLanes; ++lane) out[lane] = a[lane] != 0.0f ? b[lane] : c[lane];
 }
 
-__global__ void __launch_bounds__(kBlockThreads, 4)
+__global__ void __launch_bounds__(kBlockThreads)
     fusedKernel(ElementwisePlan<kFusedOperands> plan, FusedCode chain, FusedOutputs outputs) {
   GPU_DYNAMIC_SHARED(memory);
   const FusedRegisters registers{reinterpret_cast<Four<float>*>(memory) + threadIdx.x, blockDim.x};
@@ -160,8 +161,8 @@ Status launchFused(const LoopAxes<kFusedOperands + 1>& piece, const OpCall& call
   const int threads = code.registers > 12 ? kBlockThreads / 2 : kBlockThreads;
   const size_t shared =
       static_cast<size_t>(code.registers) * static_cast<size_t>(threads) * sizeof(Four<float>);
-  return launch(fusedKernel, gridFor(piece.size, threads * kLanes), dim3(threads), shared,
-                     plan, code, outputs);
+  return launch(fusedKernel, gridFor(piece.size, threads * kLanes), dim3(threads), shared, plan,
+                code, outputs);
 }
 
 Status fused(const OpCall& call) {

@@ -58,8 +58,11 @@ class Translator {
     FusedInstruction& instruction = code_.code[at];
     const int inputs = fusedInputs(word[0]);
     if (inputs == 0) return false;
-    instruction = {static_cast<uint16_t>(word[0]), static_cast<uint8_t>(inputs), {},
-                   kFusedNowhere, kFusedNowhere};
+    instruction = {static_cast<uint16_t>(word[0]),
+                   static_cast<uint8_t>(inputs),
+                   {},
+                   kFusedNowhere,
+                   kFusedNowhere};
     for (int k = 0; k < inputs; ++k) {
       // Only a choice takes bools, and only as its condition.
       if (!readSource(word[2 + k], inputs == 3 && k == 0, at, &sources_[at][k])) return false;

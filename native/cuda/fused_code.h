@@ -1,6 +1,6 @@
 #pragma once
-// The code of a chain of elementwise ops (lib/compile writes it, native/cpu/fused_loop.h says how it
-// is laid out), checked and translated for the kernel of fused.cu: places become registers, each
+// The code of a chain of elementwise ops (lib/compile writes it, native/cpu/fused_loop.h says how
+// it is laid out), checked and translated for the kernel of fused.cu: places become registers, each
 // value has one as long as it is needed, and what the next instruction alone needs has none.
 
 #include <cstdint>
@@ -23,10 +23,10 @@ constexpr uint8_t kFusedNowhere = 255;
 
 struct FusedInstruction {
   uint16_t op;
-  uint8_t inputs;      // 1 to 3
+  uint8_t inputs;  // 1 to 3
   uint8_t sources[3];
-  uint8_t target;      // a register or kFusedNowhere
-  uint8_t result;      // where the value is stored in memory, or kFusedNowhere
+  uint8_t target;  // a register or kFusedNowhere
+  uint8_t result;  // where the value is stored in memory, or kFusedNowhere
 };
 
 struct FusedCode {

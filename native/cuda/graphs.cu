@@ -47,7 +47,8 @@ void* Capture::take(size_t bytes) {
 void Capture::releaseAll() {
   for (void* data : memory) stream->device->allocator.deallocate(data);
   // The last launch may still read them.
-  for (PinnedMemory::Buffer* buffer : pinned) stream->device->pinned.release(buffer, stream->stream);
+  for (PinnedMemory::Buffer* buffer : pinned)
+    stream->device->pinned.release(buffer, stream->stream);
   memory.clear();
   pinned.clear();
 }
@@ -65,8 +66,10 @@ Status beginCapture(DeviceCode device) {
     if (error != cudaSuccess) cudaStreamDestroy(capture->recording);
   }
   const Status status = gpu::check(error, "recording a graph");
-  if (status == Status::ok) current().capture = capture;
-  else delete capture;
+  if (status == Status::ok)
+    current().capture = capture;
+  else
+    delete capture;
   return status;
 }
 

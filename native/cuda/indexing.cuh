@@ -1,7 +1,8 @@
 #pragma once
-// How kernels find elements. The host merges the axes of all operands of a loop (LoopAxes), cuts loops that 32 bits cannot
-// count into pieces, and hands the kernel a StridedPlan, in which divisions are multiplications. Elements are read and
-// written four at a time where memory allows (Four).
+// How kernels find elements. The host merges the axes of all operands of a loop (LoopAxes), cuts
+// loops that 32 bits cannot count into pieces, and hands the kernel a StridedPlan, in which
+// divisions are multiplications. Elements are read and written four at a time where memory allows
+// (Four).
 
 #include <cstddef>
 #include <cstdint>
@@ -38,9 +39,7 @@ __device__ __forceinline__ int64_t strideOfGrid() {
 // --- Division by what the host knows ---
 
 __device__ __forceinline__ uint32_t highProduct(uint32_t a, uint32_t b) { return __umulhi(a, b); }
-__device__ __forceinline__ uint64_t highProduct(uint64_t a, uint64_t b) {
-  return __umul64hi(a, b);
-}
+__device__ __forceinline__ uint64_t highProduct(uint64_t a, uint64_t b) { return __umul64hi(a, b); }
 
 /// n / divisor for n below half the range of Index (uint32_t or uint64_t), as Granlund and
 /// Montgomery ("Division by invariant integers using multiplication", 1994): the quotient is
@@ -143,8 +142,7 @@ bool fitsWithin(const LoopAxes<kOperands>& axes, int64_t most) {
 /// Calls body(piece) for pieces of a loop that 32-bit positions and offsets can count: all but
 /// always one, the loop itself. Cut across the outermost axis, so that what is dense stays dense.
 template <int kOperands, typename Body>
-Status forPieces(const LoopAxes<kOperands>& axes, const Body& body,
-                 int64_t most = kMostOf32Bits) {
+Status forPieces(const LoopAxes<kOperands>& axes, const Body& body, int64_t most = kMostOf32Bits) {
   if (axes.size == 0) return Status::ok;
   if (fitsWithin(axes, most)) return body(axes);
   LoopAxes<kOperands> front = axes, back = axes;
@@ -278,8 +276,7 @@ struct ElementwisePlan {
 /// The plan of one piece whose operand 0 is the output.
 template <int kInputs>
 ElementwisePlan<kInputs> planElementwise(const LoopAxes<kInputs + 1>& piece, void* output,
-                                         int64_t outputBytes,
-                                         const void* const (&inputs)[kInputs],
+                                         int64_t outputBytes, const void* const (&inputs)[kInputs],
                                          const int64_t (&inputBytes)[kInputs]) {
   ElementwisePlan<kInputs> plan;
   LoopAxes<kInputs> axes;
@@ -295,8 +292,7 @@ ElementwisePlan<kInputs> planElementwise(const LoopAxes<kInputs + 1>& piece, voi
   plan.repeated = 0;
   bool dense = true, rows = axes.inner() % kLanes == 0;
   for (int k = 0; k < kInputs; ++k) {
-    plan.inputs[k] =
-        static_cast<const char*>(inputs[k]) + piece.start[k + 1] * inputBytes[k];
+    plan.inputs[k] = static_cast<const char*>(inputs[k]) + piece.start[k + 1] * inputBytes[k];
     const bool single = axes.isSingle(k), aligned = isAlignedForFour(plan.inputs[k], inputBytes[k]);
     dense = dense && (single || axes.isDense(k));
     const int64_t inner = axes.innerStride(k);

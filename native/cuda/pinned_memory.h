@@ -23,7 +23,8 @@ class PinnedMemory {
   /// What a long copy is cut into.
   static constexpr size_t kChunk = size_t{4} << 20;
 
-  /// A buffer of at least so many bytes that no copy uses any more; nullptr when there is no memory.
+  /// A buffer of at least so many bytes that no copy uses any more; nullptr when there is no
+  /// memory.
   Buffer* acquire(size_t bytes);
 
   /// Gives a buffer back; the work that `stream` has so far may still use it.

@@ -104,7 +104,8 @@ Stream* createStream(Device& device) {
     error = cudaEventCreateWithFlags(&stream->crossing, cudaEventDisableTiming);
   }
   if (error == cudaSuccess) error = cudaMalloc(&slot, sizeof(IndexError));
-  if (error == cudaSuccess) error = cudaHostAlloc(&onHost, sizeof(IndexError), cudaHostAllocDefault);
+  if (error == cudaSuccess)
+    error = cudaHostAlloc(&onHost, sizeof(IndexError), cudaHostAllocDefault);
   if (error == cudaSuccess) error = cudaMemsetAsync(slot, 0, sizeof(IndexError), stream->stream);
   if (gpu::check(error, "setting up a stream") != Status::ok) {
     delete stream;
@@ -252,9 +253,10 @@ Status allowSharedBytes(const void* kernel, size_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex);
   size_t& already = allowed[current().device][kernel];
   if (bytes <= already) return Status::ok;
-  const Status status = check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                   static_cast<int>(bytes)),
-                              "asking for shared memory");
+  const Status status =
+      check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 static_cast<int>(bytes)),
+            "asking for shared memory");
   if (status == Status::ok) already = bytes;
   return status;
 }
@@ -264,8 +266,8 @@ Status allowSharedBytes(const void* kernel, size_t bytes) {
 Status fetchSlot(Stream& stream, IndexError* onHost, bool* fetched) {
   *fetched = stream.slotIsUsed.exchange(false, std::memory_order_acq_rel);
   if (!*fetched) return Status::ok;
-  return gpu::check(cudaMemcpyAsync(onHost, stream.slot, sizeof(IndexError),
-                                    cudaMemcpyDeviceToHost, stream.stream),
+  return gpu::check(cudaMemcpyAsync(onHost, stream.slot, sizeof(IndexError), cudaMemcpyDeviceToHost,
+                                    stream.stream),
                     "reading the error slot");
 }
 
@@ -290,6 +292,11 @@ Status indexError(const IndexError& e) {
       return fail(Status::indexOutOfRange,
                   "%s: length %" PRId64 " of row %" PRId64 " is outside [0, %" PRId64 "]", op,
                   e.value, e.position, e.extent);
+    case IndexKind::zeroDivisor:
+      return fail(Status::badArgument, "%s: an integer cannot be divided by 0", op);
+    case IndexKind::trueCount:
+      return fail(Status::badShape, "%s: %" PRId64 " elements are true, not %" PRId64, op, e.value,
+                  e.extent);
     case IndexKind::planePosition:
       return fail(Status::indexOutOfRange, "%s: a position is outside its plane", op);
     case IndexKind::targetLabel:
@@ -307,8 +314,9 @@ Status indexError(const IndexError& e) {
 
 Status readSlot(Stream& stream, const IndexError& error) {
   if (!error.isSet) return Status::ok;
-  const Status cleared = gpu::check(
-      cudaMemsetAsync(stream.slot, 0, sizeof(IndexError), stream.stream), "clearing the error slot");
+  const Status cleared =
+      gpu::check(cudaMemsetAsync(stream.slot, 0, sizeof(IndexError), stream.stream),
+                 "clearing the error slot");
   if (cleared != Status::ok) return cleared;
   if (error.op < 0 || error.op >= kOpCount) {
     return fail(Status::deviceFailed, "the error slot holds no error of a kernel");
@@ -340,8 +348,10 @@ DeviceScratch::DeviceScratch(size_t bytes) : bytes_(bytes) {
 DeviceScratch::~DeviceScratch() {
   if (!data_) return;
   Current& here = current();
-  if (here.capture) here.capture->giveBack(data_);
-  else here.stream->device->allocator.deallocate(data_);
+  if (here.capture)
+    here.capture->giveBack(data_);
+  else
+    here.stream->device->allocator.deallocate(data_);
 }
 
 }  // namespace cuda

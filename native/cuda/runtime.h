@@ -13,15 +13,15 @@ namespace cuda {
 
 /// What an index that is out of range is called in the message.
 enum class IndexKind : int32_t {
-  index = 0,         // "index 7 at position 2 is outside [0, 5)"
-  label = 1,         // "label 7 at position 2 is outside [0, 5)"
-  length = 2,        // "length 7 of row 2 is outside [0, 5]"
-  planePosition = 3, // "a position is outside its plane"
-  inputLength = 4,   // "input length 7 at position 2 is outside [0, 5]"
-  targetLength = 5,  // "target length 7 at position 2 is outside [0, 5]"
-  targetLabel = 6,   // "label 7 at position 2 of target 1 is the blank or outside [0, 5)"
-  zeroDivisor = 7,      // "an integer cannot be divided by 0", a bad argument
-  trueCount = 8,        // "nonzero: 7 elements are true, not 5", a bad shape
+  index = 0,          // "index 7 at position 2 is outside [0, 5)"
+  label = 1,          // "label 7 at position 2 is outside [0, 5)"
+  length = 2,         // "length 7 of row 2 is outside [0, 5]"
+  planePosition = 3,  // "a position is outside its plane"
+  inputLength = 4,    // "input length 7 at position 2 is outside [0, 5]"
+  targetLength = 5,   // "target length 7 at position 2 is outside [0, 5]"
+  targetLabel = 6,    // "label 7 at position 2 of target 1 is the blank or outside [0, 5)"
+  zeroDivisor = 7,    // "an integer cannot be divided by 0", a bad argument
+  trueCount = 8,      // "nonzero: 7 elements are true, not 5", a bad shape
 };
 
 /// The first bad index since the last synchronization, in device memory. One for each stream.
@@ -37,15 +37,15 @@ namespace gpu {
 
 struct DeviceInfo {
   int index;
-  int major, minor;           // compute capability
+  int major, minor;  // compute capability
   int multiProcessors;
-  int warpSize;               // 32
-  int sharedBytesPerBlock;    // the most a kernel may ask for (opt-in, see allowSharedBytes)
+  int warpSize;             // 32
+  int sharedBytesPerBlock;  // the most a kernel may ask for (opt-in, see allowSharedBytes)
   int sharedBytesPerProcessor;
   int registersPerProcessor;
   int threadsPerProcessor;
   int blocksPerProcessor;
-  int cooperativeLaunch;      // 0 or 1
+  int cooperativeLaunch;  // 0 or 1
   int64_t l2Bytes;
   int64_t totalBytes;
   char name[128];
@@ -55,7 +55,8 @@ struct DeviceInfo {
 const DeviceInfo& deviceInfo();
 
 /// The stream that the op running on this thread launches on. Everything of one JavaScript thread
-/// and its compiled steps on one device shares a stream, so the order of calls is the order of work.
+/// and its compiled steps on one device shares a stream, so the order of calls is the order of
+/// work.
 cudaStream_t currentStream();
 
 /// Set by the user: sums in an order that does not change from run to run, so no float atomics.
@@ -70,7 +71,8 @@ IndexError* errorSlot();
 /// Turns an error of the CUDA API into a Status whose message names the op that runs and `what`.
 Status check(cudaError_t error, const char* what);
 
-/// Has a kernel's dynamic shared memory go beyond 48 KiB. Call before the launch; cheap when repeated.
+/// Has a kernel's dynamic shared memory go beyond 48 KiB. Call before the launch; cheap when
+/// repeated.
 Status allowSharedBytes(const void* kernel, size_t bytes);
 
 Status copyOnDevice(void* destination, const void* source, size_t bytes);

@@ -1,5 +1,5 @@
-// Copies between the host and a device, within a device and between devices. What comes from the host
-// goes through page-locked memory, so that the caller's array is free again and nothing waits.
+// Copies between the host and a device, within a device and between devices. What comes from the
+// host goes through page-locked memory, so that the caller's array is free again and nothing waits.
 
 #include <cstring>
 #include <new>
@@ -33,8 +33,8 @@ Status send(Stream& stream, char* to, const char* from, size_t bytes) {
       return copyAndWait(stream, to + done, from + done, bytes - done, cudaMemcpyHostToDevice);
     }
     memcpy(buffer->data, from + done, size);
-    const cudaError_t error = cudaMemcpyAsync(to + done, buffer->data, size, cudaMemcpyHostToDevice,
-                                              stream.stream);
+    const cudaError_t error =
+        cudaMemcpyAsync(to + done, buffer->data, size, cudaMemcpyHostToDevice, stream.stream);
     pinned.release(buffer, stream.stream);
     const Status status = gpu::check(error, "copying to the device");
     if (status != Status::ok) return status;
@@ -46,9 +46,9 @@ Status send(Stream& stream, char* to, const char* from, size_t bytes) {
 /// Two buffers: the device fills one while the host empties the other.
 Status receive(Stream& stream, char* to, const char* from, size_t bytes) {
   PinnedMemory& pinned = stream.device->pinned;
-  Buffer* const buffers[2] = {pinned.acquire(chunkOf(bytes)),
-                              bytes > PinnedMemory::kChunk ? pinned.acquire(PinnedMemory::kChunk)
-                                                           : nullptr};
+  Buffer* const buffers[2] = {
+      pinned.acquire(chunkOf(bytes)),
+      bytes > PinnedMemory::kChunk ? pinned.acquire(PinnedMemory::kChunk) : nullptr};
   const bool twice = bytes > PinnedMemory::kChunk;
   Status status = Status::ok;
   if (!buffers[0] || (twice && !buffers[1])) {
@@ -121,7 +121,8 @@ Status copyToHost(DeviceCode device, void* destination, const void* source, size
   bool fetched = false;
   Status status = fetchSlot(*stream, stream->slotOnHost, &fetched);
   if (status == Status::ok && bytes > 0) {
-    status = receive(*stream, static_cast<char*>(destination), static_cast<const char*>(source), bytes);
+    status =
+        receive(*stream, static_cast<char*>(destination), static_cast<const char*>(source), bytes);
   } else if (status == Status::ok && fetched) {
     status = gpu::check(cudaStreamSynchronize(stream->stream), "waiting for the device");
   }
@@ -192,8 +193,9 @@ namespace gpu {
 
 Status copyOnDevice(void* destination, const void* source, size_t bytes) {
   if (bytes == 0) return Status::ok;
-  return check(cudaMemcpyAsync(destination, source, bytes, cudaMemcpyDeviceToDevice, currentStream()),
-               "copying on the device");
+  return check(
+      cudaMemcpyAsync(destination, source, bytes, cudaMemcpyDeviceToDevice, currentStream()),
+      "copying on the device");
 }
 
 Status fillBytes(void* destination, int byte, size_t bytes) {

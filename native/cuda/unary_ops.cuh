@@ -79,10 +79,10 @@ struct Reciprocal {
 };
 
 /// A functor for a function of the CUDA library.
-#define KINDLING_FUNCTION(Name, single, twice)                                           \
-  struct Name {                                                                          \
-    static __device__ __forceinline__ float apply(float x) { return single(x); }         \
-    static __device__ __forceinline__ double apply(double x) { return twice(x); }        \
+#define KINDLING_FUNCTION(Name, single, twice)                                    \
+  struct Name {                                                                   \
+    static __device__ __forceinline__ float apply(float x) { return single(x); }  \
+    static __device__ __forceinline__ double apply(double x) { return twice(x); } \
   };
 KINDLING_FUNCTION(Sqrt, sqrtf, sqrt)
 KINDLING_FUNCTION(Rsqrt, rsqrtf, 1.0 / sqrt)
@@ -228,8 +228,7 @@ __device__ __forceinline__ bool applyExponential(Op op, const T (&x)[kLanes], T 
 }
 
 template <typename T>
-__device__ __forceinline__ bool applyTrigonometric(Op op, const T (&x)[kLanes],
-                                                   T (&out)[kLanes]) {
+__device__ __forceinline__ bool applyTrigonometric(Op op, const T (&x)[kLanes], T (&out)[kLanes]) {
   switch (op) {
     case Op::sin:
       each<Sin>(x, out);
