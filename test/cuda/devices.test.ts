@@ -9,6 +9,7 @@ import {
   DeviceError,
   eye,
   full,
+  Generator,
   gradients,
   linspace,
   ones,
@@ -90,7 +91,6 @@ describe('where tensors are', () => {
   test('random numbers are the same on every device', () => {
     tidy(() => {
       const draw = (device: Device): unknown => {
-        const { Generator } = jest.requireActual<typeof import('../../lib')>('../../lib');
         return values(rand([5, 7], { device, generator: new Generator(3) }));
       };
       expect(draw('cuda:1')).toEqual(draw('cpu'));
@@ -177,7 +177,11 @@ describe('errors', () => {
   test.each<[string, () => unknown, string]>([
     ['a sum', () => tensor([1, 2]).add(x), 'add: operands are on cpu and cuda:0; move one with .to(device)'],
     ['two devices', () => x.mul(x.cuda(1)), 'mul: operands are on cuda:0 and cuda:1; move one with .to(device)'],
-    ['a product', () => ones([2, 2]).matmul(ones([2, 2], { device: 'cuda' })), 'matmul: operands are on cpu and cuda:0'],
+    [
+      'a product',
+      () => ones([2, 2]).matmul(ones([2, 2], { device: 'cuda' })),
+      'matmul: operands are on cpu and cuda:0',
+    ],
     ['positions', () => x.indexSelect(tensor([0], { dtype: 'int32' })), 'operands are on cuda:0 and cpu'],
     ['a device that is not there', () => x.to('cuda:7'), "to: no device 'cuda:7': 2 emulated devices, counted from 0"],
   ])('%s', (_, attempt, message) => {
