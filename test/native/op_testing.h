@@ -34,6 +34,38 @@ namespace testing {
 
 using Shape = std::vector<int64_t>;
 
+/// IEEE binary16 and bfloat16 as numbers, one element at a time.
+inline double halfValue(uint16_t bits) {
+  const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+  double value = exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
+  if (exponent == 31) value = mantissa == 0 ? HUGE_VAL : std::nan("");
+  return bits >> 15 ? -value : value;
+}
+inline uint16_t halfBits(double value) {
+  const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
+  const double size = std::fabs(value);
+  if (value != value) return sign | 0x7e00;
+  if (size >= 65520) return sign | 0x7c00;
+  int exponent;
+  std::frexp(size, &exponent);
+  if (exponent < -13) exponent = -13;
+  const int digits = static_cast<int>(std::nearbyint(std::ldexp(size, 11 - exponent)));
+  return static_cast<uint16_t>(sign | (digits < 1024 ? digits : ((exponent + 13) << 10) + digits));
+}
+inline double brainValue(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, 4);
+  return static_cast<double>(value);
+}
+inline uint16_t brainBits(double value) {
+  const float single = static_cast<float>(value);
+  uint32_t bits;
+  std::memcpy(&bits, &single, 4);
+  if (single != single) return static_cast<uint16_t>(bits >> 16 | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 inline int64_t elementCount(const Shape& shape) {
   int64_t count = 1;
   for (int64_t extent : shape) count *= extent;
@@ -90,7 +122,7 @@ class TestTensor {
   Shape shape() const { return Shape(view_.shape, view_.shape + view_.rank); }
   float* floatData() const { return static_cast<float*>(view_.data); }
 
-  /// Element i in row-major order of the view. A half stands for its bits: to compute with them, cast.
+  /// Element i in row-major order of the view.
   double at(int64_t i) const {
     const int64_t offset = offsetOf(i);
     switch (view_.dtype) {
@@ -103,8 +135,9 @@ class TestTensor {
       case DType::int64:
         return static_cast<double>(static_cast<const int64_t*>(view_.data)[offset]);
       case DType::float16:
+        return halfValue(static_cast<const uint16_t*>(view_.data)[offset]);
       case DType::bfloat16:
-        return static_cast<const uint16_t*>(view_.data)[offset];
+        return brainValue(static_cast<const uint16_t*>(view_.data)[offset]);
       default:
         return static_cast<const uint8_t*>(view_.data)[offset];
     }
@@ -125,12 +158,14 @@ class TestTensor {
       case DType::int64:
         static_cast<int64_t*>(view_.data)[offset] = static_cast<int64_t>(value);
         break;
+      case DType::float16:
+        static_cast<uint16_t*>(view_.data)[offset] = halfBits(value);
+        break;
+      case DType::bfloat16:
+        static_cast<uint16_t*>(view_.data)[offset] = brainBits(value);
+        break;
       case DType::uint8:
         static_cast<uint8_t*>(view_.data)[offset] = static_cast<uint8_t>(value);
-        break;
-      case DType::float16:
-      case DType::bfloat16:
-        static_cast<uint16_t*>(view_.data)[offset] = static_cast<uint16_t>(value);
         break;
       default:
         static_cast<uint8_t*>(view_.data)[offset] = value != 0;
