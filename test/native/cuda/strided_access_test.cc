@@ -4,6 +4,9 @@
 #include <random>
 
 #include "cuda/compare.h"
+
+// Unrolling is for nvcc.
+#pragma GCC diagnostic ignored "-Wunknown-pragmas"
 #include "cuda/indexing.cuh"
 
 using namespace kindling;
