@@ -5,7 +5,7 @@
  */
 import path from 'node:path';
 import { DeviceError, DisposedError, DTypeError, LinAlgError, OutOfMemoryError, ShapeError } from './errors';
-import { opTableHash } from './ops/table';
+import { Op, opTableHash } from './ops/table';
 
 /** The layout of {@link scratch}; native/binding/environment.h has the same numbers. */
 export const Scratch = {
@@ -144,7 +144,9 @@ export function nativeError(name: string): Error {
 
 /** A native status and its message as an error. */
 export function errorOf(name: string, status: number, message: string): Error {
-  const text = message.startsWith(`${name}: `) ? message : `${name}: ${message}`;
+  // A device tells of an earlier operation's error at the next call that waits; it names that operation.
+  const named = /^(\w+): /.exec(message)?.[1];
+  const text = named === name || (named !== undefined && named in Op) ? message : `${name}: ${message}`;
   switch (status) {
     case Status.outOfMemory:
       return new OutOfMemoryError(text);
