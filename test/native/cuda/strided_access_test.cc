@@ -5,8 +5,6 @@
 
 #include "cuda/compare.h"
 
-// Unrolling is for nvcc.
-#pragma GCC diagnostic ignored "-Wunknown-pragmas"
 #include "cuda/indexing.cuh"
 
 using namespace kindling;
