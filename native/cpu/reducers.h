@@ -73,6 +73,18 @@ struct SumI {
   static KINDLING_INLINE T acrossLanes(V x) { return combineLanes<SumI>(x); }
 };
 
+/// Vectors by hand: GCC 12 vectorizes the loop over single integers to a wrong product.
+struct ProductI {
+  using T = int32_t;
+  using V = VecI;
+  static KINDLING_INLINE T identity() { return 1; }
+  static KINDLING_INLINE T combine(T a, T b) {
+    return static_cast<T>(static_cast<uint32_t>(a) * static_cast<uint32_t>(b));
+  }
+  static KINDLING_INLINE V combine(V a, V b) { return a * b; }
+  static KINDLING_INLINE T acrossLanes(V x) { return combineLanes<ProductI>(x); }
+};
+
 struct MaxI {
   using T = int32_t;
   using V = VecI;

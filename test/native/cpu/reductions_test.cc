@@ -330,5 +330,35 @@ TEST_CASE("argmax of long rows and many rows") {
 }
 
 }  // namespace
+
+TEST_CASE("prod: integers wrap, along rows and columns") {
+  for (const IsaLevel& level : isaLevels()) {
+    CAPTURE(nameOf(level));
+    for (const DType dtype : {DType::int32, DType::int64}) {
+      for (const int32_t axis : {0, 1}) {
+        // Rows hold every one of 23 numbers and a 0 among them, or only odd ones.
+        for (const bool hasZero : {true, false}) {
+          const TestTensor x = TestTensor::generate(dtype, {24, 24}, [=](int64_t i) {
+            const int64_t n = (i % 24 * 37 + i / 24 * 37) % 23 - 11;
+            return static_cast<double>(hasZero ? n : 2 * n + 1);
+          });
+          const TestTensor products = runOp(level, Op::prod, {x}, dtype, {24}, {1 << axis});
+          for (int64_t i = 0; i < 24; ++i) {
+            uint64_t expected = 1;
+            for (int64_t k = 0; k < 24; ++k) {
+              expected *= static_cast<uint64_t>(
+                  static_cast<int64_t>(x.at(axis == 1 ? i * 24 + k : k * 24 + i)));
+            }
+            const double wanted = dtype == DType::int32
+                                      ? static_cast<double>(static_cast<int32_t>(expected))
+                                      : static_cast<double>(static_cast<int64_t>(expected));
+            CHECK(products.at(i) == wanted);
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace testing
 }  // namespace kindling
