@@ -4,6 +4,9 @@
  */
 export * from './errors';
 export * from './runtime';
+export * as cuda from './cuda';
+export { cudaStatus, type CudaStatus } from './cuda';
+export { defaultDevice, setDefaultDevice, type Device } from './tensor/device';
 export { Tensor, isTensor } from './tensor/tensor';
 export type { AnyTensor, BackwardOptions, NestedArray, SparseGrad } from './tensor/tensor';
 export type { DataOf, DType, FloatDType, FloatOf, Promoted } from './tensor/dtype';
@@ -13,6 +16,7 @@ export * from './tensor/creation';
 export { Generator, manualSeed } from './tensor/generator';
 export * from './ops/elementwise';
 export { cast, clone, concat, contiguous } from './ops/copies';
+export { to } from './ops/transfer';
 export { all, any, argmax, argmin, max, mean, min, prod, sum, type Axes, type ReduceOptions } from './ops/reduce';
 export * from './ops/statistics';
 export { cumprod, cumsum, linearScan, type ScanOptions } from './ops/scan';

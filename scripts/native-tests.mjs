@@ -1,5 +1,6 @@
 // Builds and runs the C++ tests, once for each instruction set. No dependency but cmake and a compiler.
-//   node scripts/native-tests.mjs [--sanitize address,undefined | thread] [--filter PATTERN]
+// Those of the CUDA backend run on the emulator (docs/cuda.md).
+//   node scripts/native-tests.mjs [--sanitize address,undefined | thread] [--checked] [--filter PATTERN]
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,6 +27,57 @@ function must(title, result) {
   process.exit(1);
 }
 
+/** What the emulated CUDA library is called when it was built without a sanitizer. */
+export const emulatedCuda = path.join(root, 'build/native/test/native/cuda_emulator/libkindling_cuda_emulated.so');
+
+/** Builds it, for the tests that need no other C++ test. */
+export function buildEmulatedCuda({ jobs = 2 } = {}) {
+  const folder = path.join('build', 'native');
+  must('configuring', run('cmake', ['-S', '.', '-B', folder, '-DKINDLING_TESTS=ON', '-DKINDLING_CUDA_EMULATOR=ON']));
+  const target = ['--target', 'kindling_cuda_emulated'];
+  must('building', run('cmake', ['--build', folder, '--parallel', String(jobs), ...target]));
+}
+
+/** How many test cases passed and failed in one run of a test binary; prints what failed and was skipped. */
+function countTests(label, result) {
+  const text = result.stdout ?? '';
+  const counts = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed/.exec(text);
+  const [, passed, failed] = counts ?? [0, 0, 1];
+  if (result.status !== 0) process.stderr.write(`${text}${result.stderr ?? ''}`);
+  for (const [reason] of text.matchAll(/skipped: .*/g)) console.log(`${label}: ${reason}`);
+  console.log(`${label}: ${passed} passed, ${failed} failed`);
+  return { passed: Number(passed), failed: Number(failed) + (result.status !== 0 && Number(failed) === 0 ? 1 : 0) };
+}
+
+/**
+ * Runs the CUDA backend's tests on the emulator, which takes a block's threads in the order that it is told.
+ * @param build 'fast', 'address' (with AddressSanitizer) or 'checked' (every memory access of a kernel is looked at)
+ */
+function emulatorTests(folder, build, filter) {
+  const binary = build === 'checked' ? 'kindling_cuda_tests_checked' : 'kindling_cuda_tests';
+  // The fast build is cheap enough to run twice: what a missing barrier breaks may show in one order only.
+  const orders = build === 'fast' ? ['forward', 'reverse'] : ['random:1'];
+  const totals = { passed: 0, failed: 0 };
+  for (const order of orders) {
+    const scope = filter === '' ? [] : [`--test-case=*${filter}*`];
+    const environment = { KINDLING_EMULATOR_ORDER: order, KINDLING_EMULATOR_DEVICES: '2' };
+    const result = run(path.join(root, folder, 'test/native/cuda_emulator', binary), scope, environment);
+    const { passed, failed } = countTests(`CUDA emulator, ${build}, ${order}`, result);
+    totals.passed += passed;
+    totals.failed += failed;
+  }
+  return totals;
+}
+
+/** The kernels of the CUDA backend with every access to memory looked at. */
+export function checkedTests({ filter = '', jobs = 2 } = {}) {
+  const folder = path.join('build', 'native');
+  must('configuring', run('cmake', ['-S', '.', '-B', folder, '-DKINDLING_TESTS=ON', '-DKINDLING_CUDA_EMULATOR=ON']));
+  const target = ['--target', 'kindling_cuda_tests_checked'];
+  must('building', run('cmake', ['--build', folder, '--parallel', String(jobs), ...target]));
+  return emulatorTests(folder, 'checked', filter);
+}
+
 /** Runs all levels and returns how many test cases passed and failed. */
 export function nativeTests({ sanitize = '', filter = '', jobs = 2 } = {}) {
   const folder = path.join('build', sanitize === '' ? 'native' : `native-${sanitize.split(',')[0]}`);
@@ -40,6 +92,7 @@ export function nativeTests({ sanitize = '', filter = '', jobs = 2 } = {}) {
       '-DKINDLING_TESTS=ON',
       `-DCMAKE_BUILD_TYPE=${type}`,
       `-DKINDLING_SANITIZE=${sanitize}`,
+      `-DKINDLING_CUDA_EMULATOR=${sanitize === 'thread' ? 'OFF' : 'ON'}`,
     ]),
   );
   must('building', run('cmake', ['--build', folder, '--parallel', String(jobs)]));
@@ -58,21 +111,13 @@ export function nativeTests({ sanitize = '', filter = '', jobs = 2 } = {}) {
       console.log(`${label}: skipped, this CPU does not support ${isa}`);
       continue;
     }
-    const [, passed, failed] = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed/.exec(result.stdout) ?? [
-      0, 0, 1,
-    ];
-    totals.passed += Number(passed);
-    totals.failed += Number(failed);
-    if (result.status !== 0) {
-      process.stdout.write(result.stdout);
-      process.stderr.write(result.stderr);
-      if (Number(failed) === 0) totals.failed++;
-    }
-    for (const [reason] of result.stdout.matchAll(/skipped: .*/g)) console.log(`${label}: ${reason}`);
-    console.log(`${label}: ${passed} passed, ${failed} failed`);
-    if (sanitize === 'thread') break;
+    const { passed, failed } = countTests(label, result);
+    totals.passed += passed;
+    totals.failed += failed;
+    if (sanitize === 'thread') return totals;
   }
-  return totals;
+  const { passed, failed } = emulatorTests(folder, sanitize === '' ? 'fast' : 'address', filter);
+  return { passed: totals.passed + passed, failed: totals.failed + failed };
 }
 
 function option(name) {
@@ -81,7 +126,10 @@ function option(name) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { passed, failed } = nativeTests({ sanitize: option('--sanitize'), filter: option('--filter') });
+  const filter = option('--filter');
+  const { passed, failed } = process.argv.includes('--checked')
+    ? checkedTests({ filter })
+    : nativeTests({ sanitize: option('--sanitize'), filter });
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }

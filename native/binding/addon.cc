@@ -100,7 +100,11 @@ Status readCall(Environment& environment, const Backend** where, Handle* outputs
     if (!slot) return fail(Status::badHandle, "%s: input %d was disposed", info.name, i);
     call.inputs[i] = slot->view;
     const Backend& home = slot->storage->backend();
-    if (i > 0 && backend != &home) {
+    if (isReadByHost(call.op, i)) {
+      if (home.device == kCpu) continue;
+      return fail(Status::badArgument, "%s: input %d must be on the CPU", info.name, i);
+    }
+    if (backend && backend != &home) {
       return fail(Status::badArgument, "%s: operands are on %s and %s", info.name, backend->name,
                   home.name);
     }

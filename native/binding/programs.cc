@@ -175,9 +175,10 @@ Status bind(Environment& environment, const Program& program, double* handles, R
     }
     const TensorTable::Slot* slot = environment.tensors().find(handle);
     if (!slot) return fail(Status::badHandle, "a tensor that the step uses was disposed");
-    if (&slot->storage->backend() != &program.backend()) {
-      return fail(Status::badArgument, "the step was compiled for %s, a tensor is on %s",
-                  program.backend().name, slot->storage->backend().name);
+    const Backend& home = bindings[i].isOnHost ? cpuBackend() : program.backend();
+    if (&slot->storage->backend() != &home) {
+      return fail(Status::badArgument, "the step was compiled for %s, a tensor is on %s", home.name,
+                  slot->storage->backend().name);
     }
     const Status status = isResult ? Status::ok : program.checkBinding(i, slot->view, run->repeats);
     if (status != Status::ok) return status;

@@ -137,6 +137,17 @@ void Program::fillAttributes(const Step& step, const double* from, OpCall* call)
   for (int i = 0; i < info.floats; ++i) call->floats[i] = from[info.ints + i];
 }
 
+/// Notes that a value is read by the host, or not; false where it is to be both, or cannot be.
+bool Program::placeOperand(int32_t binding, bool onHost) {
+  if (!backend_->run) return true;
+  if (binding < 0) return !onHost;
+  Binding& bound = bindings_[static_cast<size_t>(binding)];
+  const bool isKnown = bound.isUsed;
+  bound.isUsed = true;
+  if (!isKnown) bound.isOnHost = onHost;
+  return bound.isOnHost == onHost && (!onHost || bound.role == Role::captured);
+}
+
 Status Program::parseStep(Reader& reader) {
   const int32_t code = toInt32(reader.next());
   if (code < 0 || code >= kOpCount) return fail(Status::badArgument, "program: unknown op");
@@ -158,6 +169,9 @@ Status Program::parseStep(Reader& reader) {
     }
     operands_.push_back(static_cast<int32_t>(value));
     const TensorView& view = values_[static_cast<size_t>(value)].view;
+    if (!placeOperand(values_[static_cast<size_t>(value)].binding, isReadByHost(step.op, i))) {
+      return fail(Status::badArgument, "program: %s: an operand is on the other device", info.name);
+    }
     (i < info.inputs ? call.inputs[i] : call.outputs[i - info.inputs]) = view;
     if (i >= info.inputs && !view.contiguous) {
       return fail(Status::badShape, "program: %s: an output must be contiguous", info.name);

@@ -21,7 +21,9 @@ class Program {
   /// A tensor of the caller's: inputs, captured parameters and state, outputs.
   struct Binding {
     Role role;
-    TensorView view;  // without data
+    TensorView view;        // without data
+    bool isOnHost = false;  // whatever the program's device
+    bool isUsed = false;
   };
 
   /// Reads a program from `count` numbers in the order that lib/compile/encode.ts writes, and
@@ -79,6 +81,7 @@ class Program {
 
   Status parseBinding(Reader& reader);
   Status parseValue(Reader& reader);
+  bool placeOperand(int32_t binding, bool onHost);
   Status parseStep(Reader& reader);
   Status checkReach(const Value& value) const;
   void fillAttributes(const Step& step, const double* from, OpCall* call) const;

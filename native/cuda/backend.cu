@@ -88,7 +88,7 @@ void fill(Table& table, DeviceCode device) {
 
 const Backend* backendOf(int32_t index) {
   static std::mutex& mutex = *new std::mutex;
-  static Table* const tables = new Table[kMaxDevices];
+  static Table* const tables = new Table[kMaxDevices]();
   const DeviceCode device = index + 1;
   if (index < 0 || !enter(device)) return nullptr;
   const std::lock_guard<std::mutex> lock(mutex);

@@ -50,11 +50,13 @@ struct FastDivisor {
   uint32_t shift = 0;
 
   FastDivisor() = default;
-  explicit FastDivisor(Index d) : divisor(d) {
+  /// An empty axis is never divided by, and counts as 1.
+  explicit FastDivisor(Index d) : divisor(d ? d : 1) {
     __extension__ typedef unsigned __int128 Wide;
     constexpr int kBits = 8 * sizeof(Index);
-    while (shift < kBits - 1 && (Index(1) << shift) < d) ++shift;
-    multiplier = static_cast<Index>(((Wide(1) << kBits) * ((Wide(1) << shift) - d)) / d + 1);
+    while (shift < kBits - 1 && (Index(1) << shift) < divisor) ++shift;
+    const Wide above = (Wide(1) << shift) - divisor;
+    multiplier = static_cast<Index>(((Wide(1) << kBits) * above) / divisor + 1);
   }
   __device__ __forceinline__ Index divide(Index n) const {
     return static_cast<Index>(highProduct(n, multiplier) + n) >> shift;

@@ -56,7 +56,6 @@ WarpExchange& meet(const char* what, unsigned mask, Place place, const Bring& br
   complete(warp, exchange);
   warp.arrived = 0;
   ++warp.turn;
-  watch::syncWarp(warp);
   unsigned others = exchange.took & ~bit;
   const bool goesOn = completerGoesOn();
   for (unsigned lane = kLanes; lane-- > 0;) {
@@ -153,7 +152,6 @@ int syncThreadsCount(int predicate, Place place) {
   block.votes = 0;
   block.waiting = 0;
   ++block.syncs;
-  watch::syncBlock(block);
   const bool goesOn = completerGoesOn();
   if (goesOn) {
     for (size_t i = block.waiters.size(); i-- > 0;) makeReady(block.waiters[i]);
@@ -171,7 +169,9 @@ int syncThreadsCount(int predicate, Place place) {
 void syncThreads(Place place) { syncThreadsCount(0, place); }
 
 void syncWarp(unsigned mask, Place place) {
-  meet("__syncwarp", mask, place, [](Warp&, WarpExchange&, unsigned) {}, nothing);
+  // The only one of a warp's collectives that orders memory.
+  const auto complete = [](Warp& warp, WarpExchange&) { ++warp.syncs; };
+  meet("__syncwarp", mask, place, [](Warp&, WarpExchange&, unsigned) {}, complete);
 }
 
 unsigned ballot(unsigned mask, bool vote, Place place) {
@@ -272,7 +272,7 @@ void asyncCopy(void* shared, const void* global, unsigned bytes, bool valid) {
   if (valid) watch::read(global, bytes, code);
   watch::write(shared, bytes, code);
   // Until the wait nobody knows what is there.
-  watch::newShared(shared, bytes);
+  watch::unknown(shared, bytes);
   memset(shared, 0xff, bytes);
   Thread& self = *currentThread;
   self.copies.push_back({shared, global, bytes, valid, self.asyncGroup, code});

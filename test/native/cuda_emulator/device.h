@@ -28,11 +28,15 @@ int maxBlocksPerProcessor();
 bool isDeviceMemory(const void* data);
 /// Whether all bytes lie in one allocation.
 bool isAllocated(const void* data, size_t bytes);
+void forEachAllocation(void (*visit)(void* data, size_t bytes));
 bool isPinned(const void* data);
 int deviceOfMemory(const void* data);
 
-/// While work of a stream is done; between, KINDLING_EMULATOR_PROTECT=1 keeps the host away from
-/// device memory.
+/// Keeps the host away from device memory but while work of a stream is done; at the start as
+/// KINDLING_EMULATOR_PROTECT=1 says.
+void setProtection(bool on);
+
+/// While work of a stream is done.
 struct DeviceAccess {
   DeviceAccess();
   ~DeviceAccess();

@@ -33,11 +33,11 @@ struct Launch {
   size_t sharedBytes;
   bool cooperative;
   bool optedIn;  // to more shared memory than 48 KiB
+  size_t argumentBytes;
 };
 
 /// Puts a launch and a copy of its arguments into a stream.
-cudaError_t enqueueLaunch(const Launch& launch, cudaStream_t stream, const void* tuple,
-                          size_t bytes);
+cudaError_t enqueueLaunch(const Launch& launch, cudaStream_t stream, const void* tuple);
 
 template <typename... Parameters>
 cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t sharedBytes,
@@ -47,8 +47,8 @@ cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, s
   const std::tuple<Parameters...> values(parameters...);
   static_assert(alignof(std::tuple<Parameters...>) <= 16, "arguments are aligned to 16 bytes");
   const Launch launch = {reinterpret_cast<const void*>(kernel), &invoke<Parameters...>,
-                         grid, block, sharedBytes, cooperative, false};
-  return enqueueLaunch(launch, stream, &values, sizeof values);
+                         grid, block, sharedBytes, cooperative, false, sizeof values};
+  return enqueueLaunch(launch, stream, &values);
 }
 
 /// For an allocator that cuts pieces from larger memory: from here on, in the order of the stream,

@@ -41,8 +41,8 @@ size_t limit() {
   return bytes;
 }
 
-bool protects() {
-  static const bool on = [] {
+bool& protects() {
+  static bool on = [] {
     const char* const text = getenv("KINDLING_EMULATOR_PROTECT");
     return text != nullptr && strcmp(text, "1") == 0;
   }();
@@ -66,8 +66,11 @@ void onFault(int signal, siginfo_t* info, void*) {
   sigaction(signal, &before, nullptr);
 }
 
+/// Again and again, since a test framework may put its own handler back.
 void watchFaults() {
   struct sigaction action = {};
+  if (sigaction(SIGSEGV, nullptr, &action) == 0 && action.sa_sigaction == onFault) return;
+  action = {};
   action.sa_sigaction = onFault;
   action.sa_flags = SA_SIGINFO | SA_NODEFER;
   sigaction(SIGSEGV, &action, &before);
@@ -78,7 +81,6 @@ void watchFaults() {}
 
 Range& rangeOf(int device) {
   if (ranges.empty()) {
-    watchFaults();
     ranges.resize(static_cast<size_t>(deviceCount()));
     for (Range& range : ranges) {
       void* const low = mmap(nullptr, kRangeBytes, PROT_NONE,
@@ -152,7 +154,7 @@ char* watch::newArena(size_t bytes) {
     abort();
   }
   mprotect(static_cast<char*>(memory) + bytes, kPage, PROT_NONE);
-  watch::reserve(static_cast<char*>(memory), bytes);
+  watch::reserveShared(static_cast<char*>(memory), bytes);
   return static_cast<char*>(memory);
 }
 
@@ -171,6 +173,12 @@ bool isAllocated(const void* data, size_t bytes) {
   return at + bytes <= it->first + it->second;
 }
 
+void forEachAllocation(void (*visit)(void* data, size_t bytes)) {
+  for (const auto& allocation : allocations) {
+    visit(const_cast<char*>(allocation.first), allocation.second);
+  }
+}
+
 bool isPinned(const void* data) {
   const char* const at = static_cast<const char*>(data);
   auto it = pinned.upper_bound(at);
@@ -179,8 +187,15 @@ bool isPinned(const void* data) {
   return at < it->first + it->second;
 }
 
+void setProtection(bool on) {
+  protects() = on;
+  if (accessDepth == 0) protectAll(on ? PROT_NONE : PROT_READ | PROT_WRITE);
+}
+
 DeviceAccess::DeviceAccess() {
-  if (accessDepth++ == 0 && protects()) protectAll(PROT_READ | PROT_WRITE);
+  if (accessDepth++ > 0) return;
+  watchFaults();
+  if (protects()) protectAll(PROT_READ | PROT_WRITE);
 }
 DeviceAccess::~DeviceAccess() {
   if (--accessDepth == 0 && protects()) protectAll(PROT_NONE);
@@ -204,6 +219,7 @@ cudaError_t cudaMalloc(void** data, size_t bytes) {
     return failed(cudaErrorMemoryAllocation);
   }
   range.allocated += bytes;
+  watch::released(memory, pagesOf(bytes) - kPage);
   watch::allocated(memory, bytes);
   memset(memory, 0xff, bytes);
   allocations[memory] = bytes;

@@ -64,12 +64,14 @@ struct Grid {
   std::vector<Thread*> atGridBarrier;
   unsigned* gridCounter = nullptr;
   unsigned gridExpected = 0;
+  unsigned gridSyncs = 0;
 };
 Grid grid;
 Order order;
 bool orderIsSet = false;
 uint64_t randomState = 1;
 Counters counts = {};
+thread_local bool runsHere = false;
 uint64_t blockCount = 0;
 
 uint64_t randomNumber() {
@@ -144,7 +146,7 @@ void beginBlock(Block& block) {
   block.waiters.clear();
   chooseOrder(grid.threads, &block.threadStart, &block.threadStep);
   for (const auto& array : grid.arrays) poisonShared(block, array);
-  watch::beginBlock(block);
+  watch::beginBlock();
 }
 
 void enterBlock(Block& block) {
@@ -279,7 +281,6 @@ __attribute__((no_sanitize("address"))) void runThreads() {
     enterThread(thread);
     grid.launch->invoke(grid.launch->kernel, grid.tuple);
     Block& block = *thread->block;
-    watch::endThread(*thread);
     if (++block.returned == grid.threads) {
       ++grid.finished;
       watch::endBlock(block);
@@ -309,11 +310,11 @@ void setOrder(Order next) {
 }
 Counters counters() { return counts; }
 
-bool isRunning() { return grid.main != nullptr; }
-const void* runningKernel() { return grid.launch->kernel; }
-size_t runningDynamicBytes() { return grid.launch->sharedBytes; }
-bool isRunningCooperative() { return grid.launch->cooperative; }
-unsigned runningBlocks() { return static_cast<unsigned>(grid.blocks); }
+bool isRunning() { return runsHere; }
+const Launch& runningLaunch() { return *grid.launch; }
+const void* runningArguments() { return grid.tuple; }
+unsigned gridSyncs() { return grid.gridSyncs; }
+const Fiber& runningFiber() { return *grid.running; }
 bool completerGoesOn() { return order.kind == Order::forward; }
 void makeReady(Thread* thread) { grid.ready.push_back(thread); }
 
@@ -367,9 +368,9 @@ void gridBarrierOf(unsigned* counter, Place place) {
     park("a grid barrier", place);
     return;
   }
-  grid.gridExpected += runningBlocks();
+  grid.gridExpected += static_cast<unsigned>(grid.blocks);
   *counter = grid.gridExpected;
-  watch::syncGrid();
+  ++grid.gridSyncs;
   for (size_t i = grid.atGridBarrier.size(); i-- > 0;) {
     if (grid.atGridBarrier[i] != currentThread) makeReady(grid.atGridBarrier[i]);
   }
@@ -414,6 +415,7 @@ bool runGrid(const Launch& launch, const void* tuple) {
   grid.arrays.assign(1, {0, launch.sharedBytes});
   grid.gridCounter = nullptr;
   grid.gridExpected = 0;
+  grid.gridSyncs = 0;
   grid.block = nullptr;
   blockDim = launch.block;
   gridDim = launch.grid;
@@ -422,6 +424,7 @@ bool runGrid(const Launch& launch, const void* tuple) {
 
   Fiber main;
   grid.main = &main;
+  runsHere = true;
   const size_t active = launch.cooperative ? grid.blocks : 1;
   while (grid.pool.size() < active) grid.pool.push_back(std::make_unique<Block>());
   for (size_t i = 0; i < active; ++i) {
@@ -443,8 +446,7 @@ bool runGrid(const Launch& launch, const void* tuple) {
       for (Thread& thread : block->threads) thread.waitsIn = nullptr;
     }
   }
-  grid.main = nullptr;
-  watch::endLaunch();
+  runsHere = false;
   return !grid.gaveUp;
 }
 

@@ -65,7 +65,7 @@ struct Thread {
   Place waitsAt = {nullptr, 0};
   unsigned asyncGroup = 0;  // of the copies to come
   std::vector<AsyncCopy> copies;
-  uint32_t segment = 0;  // between two synchronizations (checked build)
+  uint32_t segment = 0;  // what lies between two synchronizations (checked build)
 };
 
 struct Block {
@@ -110,11 +110,14 @@ void makeReady(Thread* thread);
 bool completerGoesOn();
 void checkArrival(Warp& warp, const char* what, unsigned mask, Place place);
 
+/// Whether this thread of the host runs a kernel.
 bool isRunning();
-const void* runningKernel();
-size_t runningDynamicBytes();
-bool isRunningCooperative();
-unsigned runningBlocks();
+const Launch& runningLaunch();
+const void* runningArguments();
+/// How often all blocks of a cooperative launch have met.
+unsigned gridSyncs();
+/// The stack that is in use.
+const Fiber& runningFiber();
 [[noreturn]] void giveUpLaunch();
 
 }  // namespace emulator

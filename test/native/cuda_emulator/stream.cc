@@ -163,8 +163,7 @@ bool isValid(const Launch& launch) {
 
 }  // namespace
 
-cudaError_t enqueueLaunch(const Launch& launch, cudaStream_t handle, const void* tuple,
-                          size_t bytes) {
+cudaError_t enqueueLaunch(const Launch& launch, cudaStream_t handle, const void* tuple) {
   Guard guard;
   CUstream_st& stream = streamOf(handle);
   if (!isValid(launch)) return failed(cudaErrorInvalidConfiguration);
@@ -182,10 +181,10 @@ cudaError_t enqueueLaunch(const Launch& launch, cudaStream_t handle, const void*
       return failed(cudaErrorCooperativeLaunchTooLarge);
     }
   }
-  call<KernelWork>(stream, Work::kernel, bytes, [&](KernelWork* work) {
+  call<KernelWork>(stream, Work::kernel, launch.argumentBytes, [&](KernelWork* work) {
     work->launch = launch;
     work->launch.optedIn = optedIn;
-    memcpy(static_cast<void*>(work + 1), tuple, bytes);
+    memcpy(static_cast<void*>(work + 1), tuple, launch.argumentBytes);
   });
   return cudaSuccess;
 }

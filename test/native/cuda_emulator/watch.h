@@ -33,34 +33,34 @@ bool hostMayRead(const void* data, size_t bytes);
 
 // Shared memory.
 char* newArena(size_t bytes);
+void reserveShared(char* low, size_t bytes);
 void newShared(void* data, size_t bytes);
 void forgetShared(void* data, size_t bytes);
 
 // The course of a launch.
 void beginLaunch();
-void endLaunch();
-void beginBlock(Block& block);
+void beginBlock();
 void endBlock(Block& block);
-void endThread(Thread& thread);
 void beginSegment(Thread& thread);
-void syncBlock(Block& block);
-void syncWarp(Warp& warp);
-void syncGrid();
 
 // What the run time does to memory for a kernel: atomics, asynchronous copies, ldmatrix.
+/// The contents are unknown from now on.
+void unknown(void* data, size_t bytes);
 void atomic(const void* data, unsigned bytes, const void* code);
 void read(const void* data, unsigned bytes, const void* code);
 void write(void* data, unsigned bytes, const void* code);
 
 #if !defined(KINDLING_EMULATOR_CHECKED)
 #if defined(__SANITIZE_ADDRESS__)
-inline void reserve(char* low, size_t bytes) { ASAN_POISON_MEMORY_REGION(low, bytes); }
+inline void reserve(char*, size_t) {}  // has no access; its shadow would be gigabytes
+inline void reserveShared(char* low, size_t bytes) { ASAN_POISON_MEMORY_REGION(low, bytes); }
 inline void allocated(void* data, size_t bytes) { ASAN_UNPOISON_MEMORY_REGION(data, bytes); }
 inline void released(void* data, size_t bytes) { ASAN_POISON_MEMORY_REGION(data, bytes); }
 inline void newShared(void* data, size_t bytes) { ASAN_UNPOISON_MEMORY_REGION(data, bytes); }
 inline void forgetShared(void* data, size_t bytes) { ASAN_POISON_MEMORY_REGION(data, bytes); }
 #else
 inline void reserve(char*, size_t) {}
+inline void reserveShared(char*, size_t) {}
 inline void allocated(void*, size_t) {}
 inline void released(void*, size_t) {}
 inline void newShared(void*, size_t) {}
@@ -70,14 +70,10 @@ inline void hostWrote(void*, size_t) {}
 inline void moved(void*, const void*, size_t) {}
 inline bool hostMayRead(const void*, size_t) { return true; }
 inline void beginLaunch() {}
-inline void endLaunch() {}
-inline void beginBlock(Block&) {}
+inline void beginBlock() {}
 inline void endBlock(Block&) {}
-inline void endThread(Thread&) {}
 inline void beginSegment(Thread&) {}
-inline void syncBlock(Block&) {}
-inline void syncWarp(Warp&) {}
-inline void syncGrid() {}
+inline void unknown(void*, size_t) {}
 inline void atomic(const void*, unsigned, const void*) {}
 inline void read(const void*, unsigned, const void*) {}
 inline void write(void*, unsigned, const void*) {}
