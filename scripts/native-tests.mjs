@@ -30,6 +30,14 @@ function must(title, result) {
 /** What the emulated CUDA library is called when it was built without a sanitizer. */
 export const emulatedCuda = path.join(root, 'build/native/test/native/cuda_emulator/libkindling_cuda_emulated.so');
 
+/** Builds it, for the tests that need no other C++ test. */
+export function buildEmulatedCuda({ jobs = 2 } = {}) {
+  const folder = path.join('build', 'native');
+  must('configuring', run('cmake', ['-S', '.', '-B', folder, '-DKINDLING_TESTS=ON', '-DKINDLING_CUDA_EMULATOR=ON']));
+  const target = ['--target', 'kindling_cuda_emulated'];
+  must('building', run('cmake', ['--build', folder, '--parallel', String(jobs), ...target]));
+}
+
 /** How many test cases passed and failed in one run of a test binary; prints what failed and was skipped. */
 function countTests(label, result) {
   const text = result.stdout ?? '';

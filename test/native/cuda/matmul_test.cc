@@ -1,5 +1,6 @@
 // matmul, linear and linearEpilogue of the device against the CPU's.
 
+#include <cmath>
 #include <vector>
 
 #include "cuda/compare.h"
@@ -75,6 +76,29 @@ TEST_CASE("cuda matmul: infinities and NaN stay where they are") {
   a.set(3 * 40 + 5, NAN);
   a.set(9 * 40 + 1, INFINITY);
   compare(Op::matmul, {a, numbers(DType::float32, {40, 30}, 2)}, {{DType::float32, {70, 30}}});
+}
+
+TEST_CASE("cuda matmul: TF32 where the user allows it") {
+  // Multiples of 1/64 below 2 are exact in TF32; with more digits operands are rounded.
+  const auto exact = [](const Shape& shape, int seed) {
+    return TestTensor::generate(DType::float32, shape, [=](int64_t i) {
+      return static_cast<double>((i * 37 + seed * 11) % 127 - 63) / 64;
+    });
+  };
+  const TestTensor a = exact({2, 70, 90}, 1), b = exact({2, 90, 66}, 2);
+  const TestTensor fine = numbers(DType::float32, {2, 70, 90}, 1);
+  const TestTensor rounded(DType::float32, {2, 70, 66}), single(DType::float32, {2, 70, 66});
+  REQUIRE(runOnDevice(Op::matmul, {fine, b}, {single}) == Status::ok);
+  cudaApi().setAllowTf32(1);
+  compare(Op::matmul, {a, b}, {{DType::float32, {2, 70, 66}}}, {}, {}, {1e-6, 1e-5});
+  REQUIRE(runOnDevice(Op::matmul, {fine, b}, {rounded}) == Status::ok);
+  cudaApi().setAllowTf32(0);
+  requireClose("rounded operands", rounded, single, {0, 2e-2});
+  double worst = 0;
+  for (int64_t i = 0; i < single.size(); ++i) {
+    worst = std::fmax(worst, std::fabs(rounded.at(i) - single.at(i)));
+  }
+  CHECK(worst > 1e-5);  // so the tensor cores did run
 }
 
 TEST_CASE("cuda linear: layouts of the input, bias and weight") {
