@@ -1,7 +1,7 @@
 #pragma once
 // The one place where the CUDA backend meets CUDA. nvcc sees the real headers; the tests' emulator
 // gives g++ the same vocabulary (test/native/cuda_emulator), so kernels may use only what is named
-// in docs/cuda.md. No kernel is launched but through launch() and launchCooperative().
+// in docs/cuda-emulator.md. No kernel is launched but through launch() and launchCooperative().
 
 #include <cmath>
 #include <cstddef>
