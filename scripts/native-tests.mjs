@@ -1,5 +1,5 @@
 // Builds and runs the C++ tests, once for each instruction set. No dependency but cmake and a compiler.
-// Those of the CUDA backend run on the emulator (docs/cuda.md).
+// Those of the CUDA backend run on the emulator (docs/cuda-emulator.md).
 //   node scripts/native-tests.mjs [--sanitize address,undefined | thread] [--checked] [--filter PATTERN]
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';

@@ -1,5 +1,5 @@
 // `npm test`: the C++ tests, then the TypeScript tests, at every instruction set that this CPU has.
-// Then, once, the operators, layers and optimizers on device cuda, which is the emulator (docs/cuda.md).
+// Then, once, the operators, layers and optimizers on device cuda, which is the emulator (docs/cuda-emulator.md).
 // Arguments go to Jest and leave the C++ tests and the run on the emulator out: npm test -- autograd
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
