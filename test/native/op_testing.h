@@ -90,7 +90,7 @@ class TestTensor {
   Shape shape() const { return Shape(view_.shape, view_.shape + view_.rank); }
   float* floatData() const { return static_cast<float*>(view_.data); }
 
-  /// Element i in row-major order of the view. A half stands for its bits: to compute with them, cast.
+  /// Element i in row-major order of the view. A half stands for its bits: cast to compute with it.
   double at(int64_t i) const {
     const int64_t offset = offsetOf(i);
     switch (view_.dtype) {
