@@ -104,7 +104,13 @@ KINDLING_INLINE void gatherRow(T* to, const Piece* pieces, int64_t count, const 
   if (stride == 1) {
     for (int64_t i = 0; i < count; ++i) {
       const Piece& piece = pieces[i];
-      loadLanes(channel + piece.offset, 1, piece.first, piece.end).store(to + piece.lane);
+      const T* const from = channel + piece.offset;
+      // The same pieces come for every channel, so that the CPU foresees which are whole.
+      if (piece.end - piece.first == GemmVecOf<T>::width) {
+        GemmVecOf<T>::load(from).store(to + piece.lane);
+      } else {
+        loadLanes(from, 1, piece.first, piece.end).store(to + piece.lane);
+      }
     }
   } else {
     for (int64_t i = 0; i < count; ++i) {

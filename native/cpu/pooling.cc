@@ -171,23 +171,12 @@ void maxOfInterior(const Windows& windows, const TapRows& rows, const typename V
 }
 
 template <class V>
-using InteriorKernel = void (*)(const Windows& windows, const TapRows& rows,
-                                const typename V::Scalar* source, int64_t begin, int64_t end,
-                                typename V::Scalar* best, int32_t* where);
-
-template <class V>
-InteriorKernel<V> interiorKernelFor(const Windows& windows) {
+auto interiorKernelFor(const Windows& windows) -> decltype(&maxOfInterior<V, 0, 0>) {
   if (windows.stride[2] == 1) return maxOfInterior<V, 1, 0>;
   if (windows.stride[2] != 2) return maxOfInterior<V, 0, 0>;
-  if (windows.dilation[2] != 1) return maxOfInterior<V, 2, 0>;
-  switch (windows.kernel[2]) {
-    case 2:
-      return maxOfInterior<V, 2, 2>;
-    case 3:
-      return maxOfInterior<V, 2, 3>;
-    default:
-      return maxOfInterior<V, 2, 0>;
-  }
+  const int64_t neighbours = windows.dilation[2] == 1 ? windows.kernel[2] : 0;
+  if (neighbours == 2) return maxOfInterior<V, 2, 2>;
+  return neighbours == 3 ? maxOfInterior<V, 2, 3> : maxOfInterior<V, 2, 0>;
 }
 
 /// One window that the padding may cut.
@@ -235,7 +224,7 @@ void maxPlane(const Windows& windows, const int64_t* in, const int64_t* out,
               int32_t* where) {
   int64_t begin, end;
   interiorOf(windows, in[2], out[2], &begin, &end);
-  const InteriorKernel<V> interior = interiorKernelFor<V>(windows);
+  const auto interior = interiorKernelFor<V>(windows);
   TapRows rows;
   rows.readable = readable;
   rows.step[0] = windows.dilation[0] * in[1] * in[2];
