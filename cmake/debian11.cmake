@@ -15,12 +15,11 @@ if(NOT KINDLING_TRIPLET STREQUAL "x86_64-linux-gnu" OR NOT CMAKE_HOST_SYSTEM_PRO
 endif()
 set(CMAKE_SYSROOT ${KINDLING_SYSROOT})
 
-# The compiler would look for libraries of its own version, and quietly take this machine's where it finds none.
+# The compiler would look for headers and libraries of its own version, and quietly take this machine's where it finds
+# none. As options and not as CMAKE_CXX_FLAGS_INIT, which has no effect once cmake-js has given flags.
 set(_gcc ${KINDLING_SYSROOT}/usr/lib/gcc/${KINDLING_TRIPLET}/10)
 set(_headers ${KINDLING_SYSROOT}/usr/include)
-set(CMAKE_CXX_FLAGS_INIT
-  "-nostdinc++ -isystem ${_headers}/c++/10 -isystem ${_headers}/${KINDLING_TRIPLET}/c++/10 -B${_gcc}")
-set(_link "-B${_gcc} -L${_gcc} -L${KINDLING_SYSROOT}/usr/lib/${KINDLING_TRIPLET} \
--L${KINDLING_SYSROOT}/lib/${KINDLING_TRIPLET} -static-libstdc++ -static-libgcc")
-set(CMAKE_SHARED_LINKER_FLAGS_INIT "${_link}")
-set(CMAKE_EXE_LINKER_FLAGS_INIT "${_link}")
+add_compile_options(-nostdinc++ "SHELL:-isystem ${_headers}/c++/10"
+  "SHELL:-isystem ${_headers}/${KINDLING_TRIPLET}/c++/10" -B${_gcc})
+add_link_options(-B${_gcc} -L${_gcc} -L${KINDLING_SYSROOT}/usr/lib/${KINDLING_TRIPLET}
+  -L${KINDLING_SYSROOT}/lib/${KINDLING_TRIPLET} -static-libstdc++ -static-libgcc)

@@ -64,7 +64,14 @@ export async function prebuild(architectures = process.platform === 'linux' ? Ob
     await whenChanged(
       {
         stamp: `build/prebuild/${arch}/.stamp`,
-        inputs: ['CMakeLists.txt', 'cmake', 'native', 'package-lock.json', 'scripts/prebuild.mjs', 'scripts/sysroot.mjs'],
+        inputs: [
+          'CMakeLists.txt',
+          'cmake',
+          'native',
+          'package-lock.json',
+          'scripts/prebuild.mjs',
+          'scripts/sysroot.mjs',
+        ],
         outputs: [path.relative(root, prebuildFolder(arch))],
       },
       () => build(arch),

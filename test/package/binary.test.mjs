@@ -45,6 +45,17 @@ for (const [arch, { triplet }] of Object.entries(targets)) {
     assert.deepEqual(above, []);
   });
 
+  test(`${arch}: nothing is left undefined but functions of Node and of the C library`, () => {
+    const undefinedSymbols = output(tool('nm'), '-D', '--undefined-only', addonOf(arch)).matchAll(/^\s+U (\S+)$/gm);
+    const names = [...undefinedSymbols].map(([, name]) => name);
+    assert.ok(names.some((name) => name.startsWith('napi_')));
+    // Of libstdc++ they would be found only where the Node that loads the addon happens to have them.
+    assert.deepEqual(
+      names.filter((name) => !/^napi_\w+$|@GLIBC_[\d.]+$/.test(name)),
+      [],
+    );
+  });
+
   test(`${arch}: only the C library is needed, and the addon is never unloaded`, () => {
     const dynamic = output(tool('readelf'), '-d', addonOf(arch));
     const needed = [...dynamic.matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, name]) => name);

