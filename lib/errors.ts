@@ -18,6 +18,11 @@ export class OutOfMemoryError extends Error {
   override readonly name: string = 'OutOfMemoryError';
 }
 
+/** A device is not there, or its driver has failed; or operands are on several. */
+export class DeviceError extends Error {
+  override readonly name: string = 'DeviceError';
+}
+
 /** {@link detectAnomaly} found a NaN. */
 export class AnomalyError extends Error {
   override readonly name: string = 'AnomalyError';

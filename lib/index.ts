@@ -1,9 +1,13 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Kindling: deep learning for Node.js with a native core.
  * @packageDocumentation
  */
 export * from './errors';
 export * from './runtime';
+export * as cuda from './cuda';
+export { cudaStatus, type CudaStatus } from './cuda';
+export { defaultDevice, setDefaultDevice, type Device } from './tensor/device';
 export { Tensor, isTensor } from './tensor/tensor';
 export type { AnyTensor, BackwardOptions, NestedArray, SparseGrad } from './tensor/tensor';
 export type { DataOf, DType, FloatDType, FloatOf, Promoted } from './tensor/dtype';
@@ -13,6 +17,7 @@ export * from './tensor/creation';
 export { Generator, manualSeed } from './tensor/generator';
 export * from './ops/elementwise';
 export { cast, clone, concat, contiguous } from './ops/copies';
+export { to } from './ops/transfer';
 export { all, any, argmax, argmin, max, mean, min, prod, sum, type Axes, type ReduceOptions } from './ops/reduce';
 export * from './ops/statistics';
 export { cumprod, cumsum, linearScan, type ScanOptions } from './ops/scan';

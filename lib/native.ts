@@ -4,8 +4,8 @@
  * code costs a tenth of passing the same numbers as arguments.
  */
 import path from 'node:path';
-import { DisposedError, DTypeError, LinAlgError, OutOfMemoryError, ShapeError } from './errors';
-import { opTableHash } from './ops/table';
+import { DeviceError, DisposedError, DTypeError, LinAlgError, OutOfMemoryError, ShapeError } from './errors';
+import { Op, opTableHash } from './ops/table';
 
 /** The layout of {@link scratch}; native/binding/environment.h has the same numbers. */
 export const Scratch = {
@@ -16,6 +16,7 @@ export const Scratch = {
   outputSize: 10,
   ints: 66,
   floats: 90,
+  device: 98,
   strides: 26,
   offset: 36,
 } as const;
@@ -24,6 +25,33 @@ export const Scratch = {
 export const maxRank = 8;
 
 type HostArray = Float32Array | Int32Array | Uint8Array | Float64Array | BigInt64Array | Uint16Array;
+
+interface DeviceReport {
+  state: number;
+  deviceCount: number;
+  driverVersion: number;
+  runtimeVersion: number;
+  isEmulated: boolean;
+  message: string;
+}
+
+interface DeviceInfo {
+  name: string;
+  major: number;
+  minor: number;
+  multiProcessors: number;
+  totalBytes: number;
+  freeBytes: number;
+}
+
+interface DeviceStats {
+  allocatedBytes: number;
+  peakAllocatedBytes: number;
+  cachedBytes: number;
+  reservedBytes: number;
+  allocations: number;
+  cacheHits: number;
+}
 
 interface Addon {
   init(scratch: Float64Array): boolean;
@@ -34,12 +62,20 @@ interface Addon {
   fromHost(owner: object | undefined, data: HostArray): number;
   toHost(handle: number, data: HostArray): number;
   item(handle: number): number;
-  createProgram(words: Float64Array): number;
+  createProgram(words: Float64Array, device: number): number;
   releaseProgram(program: number): void;
   launch(words: Float64Array): number;
   cancelRun(run: number): number;
   onRunDone(callback: (run: number, status: number, message: string, seconds: number[]) => void): number;
   drain(): void;
+  openDevices(path: string): DeviceReport;
+  deviceReport(): DeviceReport;
+  deviceInfo(device: number): DeviceInfo | number;
+  deviceStats(device: number): DeviceStats | number;
+  deviceDo(device: number, what: number): number;
+  deviceOption(which: number, on: boolean): number;
+  transfer(owner: object | undefined, handle: number): number;
+  read(handle: number, data: HostArray): Promise<{ status: number; message: string }> | 0;
   lastError(): string;
   stats(): Record<string, number>;
   describe(): {
@@ -57,7 +93,8 @@ interface Addon {
   setNumThreads(threads: number): void;
 }
 
-function packageRoot(): string {
+/** The folder of package.json. */
+export function packageRoot(): string {
   // The sources run from lib/ under a test runner, from dist/lib/ otherwise.
   const parent = path.dirname(__dirname);
   return path.basename(parent) === 'dist' ? path.dirname(parent) : parent;
@@ -71,13 +108,14 @@ function load(): Addon {
     addon = find(packageRoot());
   } catch (cause) {
     throw new Error(
-      `kindling: no native build for ${process.platform}-${process.arch} was found; ` + 'build it with `npm run build`',
+      `kindling: no native build for ${process.platform}-${process.arch} was found; \`npx kindling doctor\` tells ` +
+        'why, and in a clone of the repository `npm run compile` builds one',
       { cause },
     );
   }
   const { opTableHash: hash, isaProblem } = addon.describe();
   if (hash !== opTableHash) {
-    throw new Error('kindling: the native addon is of another version; rebuild with `npm run build`');
+    throw new Error('kindling: the native addon is of another version; reinstall the package, or rebuild with `npm run compile`');
   }
   if (isaProblem !== '') process.emitWarning(isaProblem, 'KindlingWarning');
   return addon;
@@ -90,7 +128,15 @@ export const scratch = new Float64Array(Scratch.length);
 if (!native.init(scratch)) throw new Error('kindling: the native addon refused its scratch array');
 
 /** The statuses of native/core/status.h. */
-const Status = { outOfMemory: 1, badHandle: 2, badShape: 3, badDtype: 4, indexOutOfRange: 6, numerical: 8 } as const;
+const Status = {
+  outOfMemory: 1,
+  badHandle: 2,
+  badShape: 3,
+  badDtype: 4,
+  indexOutOfRange: 6,
+  numerical: 8,
+  deviceFailed: 10,
+} as const;
 
 /** The error of the call that has just returned 0. */
 export function nativeError(name: string): Error {
@@ -99,7 +145,9 @@ export function nativeError(name: string): Error {
 
 /** A native status and its message as an error. */
 export function errorOf(name: string, status: number, message: string): Error {
-  const text = message.startsWith(`${name}: `) ? message : `${name}: ${message}`;
+  // A device tells of an earlier operation's error at the next call that waits; it names that operation.
+  const named = /^(\w+): /.exec(message)?.[1];
+  const text = named === name || (named !== undefined && named in Op) ? message : `${name}: ${message}`;
   switch (status) {
     case Status.outOfMemory:
       return new OutOfMemoryError(text);
@@ -111,6 +159,8 @@ export function errorOf(name: string, status: number, message: string): Error {
       return new DTypeError(text);
     case Status.indexOutOfRange:
       return new RangeError(text);
+    case Status.deviceFailed:
+      return new DeviceError(text);
     case Status.numerical:
       return new LinAlgError(text);
     default:

@@ -1,7 +1,8 @@
 // Builds and runs the C++ tests, once for each instruction set. No dependency but cmake and a compiler.
-//   node scripts/native-tests.mjs [--sanitize address,undefined | thread] [--filter PATTERN] [--emulate-avx512] [--all-levels]
-// --emulate-avx512 compiles the avx512 kernels to AVX2 instructions (test/native/emulation); --all-levels does so
-// where the CPU has AVX2 and no AVX-512.
+// Those of the CUDA backend run on the emulator (docs/cuda-emulator.md).
+//   node scripts/native-tests.mjs [--sanitize address,undefined | thread] [--checked] [--filter PATTERN]
+// Where the CPU has AVX2 and no AVX-512, the avx512 kernels are compiled to AVX2 instructions (test/native/emulation);
+// under a sanitizer only with --emulate-avx512.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -41,50 +42,99 @@ export function needsEmulation() {
   return has('avx2') && has('fma') && !['avx512f', 'avx512bw', 'avx512dq', 'avx512vl'].every(has);
 }
 
-/** Prints what a run of the tests counted, and its output where something failed. */
-function report(label, result, totals) {
-  const [, passed, failed] = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed/.exec(result.stdout) ?? [
-    0, 0, 1,
+/**
+ * Where tests without a sanitizer are built: a folder of its own where avx512 is emulated, since the benchmark must
+ * never measure that.
+ */
+const plainFolder = path.join('build', needsEmulation() ? 'native-avx512' : 'native');
+
+/** What the emulated CUDA library is called when it was built without a sanitizer. */
+export const emulatedCuda = path.join(root, plainFolder, 'test/native/cuda_emulator/libkindling_cuda_emulated.so');
+
+function configure(folder, { sanitize = '', emulateAvx512 = needsEmulation() } = {}) {
+  const on = (wanted) => (wanted ? 'ON' : 'OFF');
+  const options = [
+    '-DKINDLING_TESTS=ON',
+    `-DCMAKE_BUILD_TYPE=${sanitize === '' ? 'Release' : 'Debug'}`,
+    `-DKINDLING_SANITIZE=${sanitize}`,
+    `-DKINDLING_CUDA_EMULATOR=${on(sanitize !== 'thread')}`,
+    `-DKINDLING_EMULATE_AVX512=${on(emulateAvx512)}`,
   ];
-  totals.passed += Number(passed);
-  totals.failed += Number(failed);
-  if (result.status !== 0) {
-    process.stdout.write(result.stdout);
-    process.stderr.write(result.stderr);
-    if (Number(failed) === 0) totals.failed++;
-  }
-  for (const [reason] of result.stdout.matchAll(/skipped: .*/g)) console.log(`${label}: ${reason}`);
+  must('configuring', run('cmake', ['-S', '.', '-B', folder, ...options]));
+}
+
+function build(folder, jobs, targets = []) {
+  const chosen = targets.length === 0 ? [] : ['--target', ...targets];
+  must('building', run('cmake', ['--build', folder, '--parallel', String(jobs), ...chosen]));
+}
+
+/** Builds it, for the tests that need no other C++ test. */
+export function buildEmulatedCuda({ jobs = 2 } = {}) {
+  configure(plainFolder);
+  build(plainFolder, jobs, ['kindling_cuda_emulated']);
+}
+
+/** How many test cases passed and failed in one run of a test binary; prints what failed and was skipped. */
+function countTests(label, result) {
+  const text = result.stdout ?? '';
+  const counts = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed/.exec(text);
+  const [, passed, failed] = counts ?? [0, 0, 1];
+  if (result.status !== 0) process.stderr.write(`${text}${result.stderr ?? ''}`);
+  for (const [reason] of text.matchAll(/skipped: .*/g)) console.log(`${label}: ${reason}`);
   console.log(`${label}: ${passed} passed, ${failed} failed`);
+  return { passed: Number(passed), failed: Number(failed) + (result.status !== 0 && Number(failed) === 0 ? 1 : 0) };
+}
+
+/**
+ * Runs the CUDA backend's tests on the emulator, which takes a block's threads in the order that it is told.
+ * @param build 'fast', 'address' (with AddressSanitizer) or 'checked' (every memory access of a kernel is looked at)
+ */
+function emulatorTests(folder, build, filter) {
+  const binary = build === 'checked' ? 'kindling_cuda_tests_checked' : 'kindling_cuda_tests';
+  // The fast build is cheap enough to run twice: what a missing barrier breaks may show in one order only.
+  const orders = build === 'fast' ? ['forward', 'reverse'] : ['random:1'];
+  const totals = { passed: 0, failed: 0 };
+  for (const order of orders) {
+    const scope = filter === '' ? [] : [`--test-case=*${filter}*`];
+    const environment = { KINDLING_EMULATOR_ORDER: order, KINDLING_EMULATOR_DEVICES: '2' };
+    const result = run(path.join(root, folder, 'test/native/cuda_emulator', binary), scope, environment);
+    const { passed, failed } = countTests(`CUDA emulator, ${build}, ${order}`, result);
+    totals.passed += passed;
+    totals.failed += failed;
+  }
+  return totals;
+}
+
+/** The kernels of the CUDA backend with every access to memory looked at. */
+export function checkedTests({ filter = '', jobs = 2 } = {}) {
+  configure(plainFolder);
+  build(plainFolder, jobs, ['kindling_cuda_tests_checked']);
+  return emulatorTests(plainFolder, 'checked', filter);
 }
 
 /** Tensors of more than 2^31 elements, which take gigabytes and are left out of every other run. */
-function runLarge(binary, totals) {
-  const result = run(binary, ['--no-skip', '--test-suite=large']);
-  report('C++ tests, large tensors', result, totals);
+function runLarge(binary) {
+  return countTests('C++ tests, large tensors', run(binary, ['--no-skip', '--test-suite=large']));
 }
 
 /** Runs all levels and returns how many test cases passed and failed. */
-export function nativeTests({ sanitize = '', filter = '', emulateAvx512 = false, jobs = 2 } = {}) {
+export function nativeTests({
+  sanitize = '',
+  filter = '',
+  emulateAvx512 = sanitize === '' && needsEmulation(),
+  jobs = 2,
+} = {}) {
   const variant = [...(emulateAvx512 ? ['avx512'] : []), ...(sanitize === '' ? [] : [sanitize.split(',')[0]])];
   const folder = path.join('build', ['native', ...variant].join('-'));
-  const type = sanitize === '' ? 'Release' : 'Debug';
-  must(
-    'configuring',
-    run('cmake', [
-      '-S',
-      '.',
-      '-B',
-      folder,
-      '-DKINDLING_TESTS=ON',
-      `-DCMAKE_BUILD_TYPE=${type}`,
-      `-DKINDLING_SANITIZE=${sanitize}`,
-      `-DKINDLING_EMULATE_AVX512=${emulateAvx512 ? 'ON' : 'OFF'}`,
-    ]),
-  );
-  must('building', run('cmake', ['--build', folder, '--parallel', String(jobs)]));
+  configure(folder, { sanitize, emulateAvx512 });
+  build(folder, jobs);
   const binary = path.join(root, folder, 'test/native/kindling_tests');
   const highest = run(binary, ['--print-isa']).stdout.trim();
   const totals = { passed: 0, failed: 0 };
+  const add = (counts) => {
+    totals.passed += counts.passed;
+    totals.failed += counts.failed;
+  };
   for (const isa of ['scalar', 'avx2', 'avx512']) {
     // The kernels' tests go through every level themselves, so a lower level needs only the core's.
     const scope = isa === highest ? [] : ['--source-file=*/core/*'];
@@ -98,10 +148,11 @@ export function nativeTests({ sanitize = '', filter = '', emulateAvx512 = false,
       console.log(`${label}: skipped, this CPU does not support ${isa}`);
       continue;
     }
-    report(label, result, totals);
-    if (sanitize === 'thread') break;
+    add(countTests(label, result));
+    if (sanitize === 'thread') return totals;
   }
-  if (sanitize === '' && (filter === '' || filter === 'large')) runLarge(binary, totals);
+  if (sanitize === '' && (filter === '' || filter === 'large')) add(runLarge(binary));
+  add(emulatorTests(folder, sanitize === '' ? 'fast' : 'address', filter));
   return totals;
 }
 
@@ -111,12 +162,12 @@ function option(name) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { passed, failed } = nativeTests({
-    sanitize: option('--sanitize'),
-    filter: option('--filter'),
-    emulateAvx512:
-      process.argv.includes('--emulate-avx512') || (process.argv.includes('--all-levels') && needsEmulation()),
-  });
+  const filter = option('--filter');
+  const sanitize = option('--sanitize');
+  const emulateAvx512 = process.argv.includes('--emulate-avx512') || undefined;
+  const { passed, failed } = process.argv.includes('--checked')
+    ? checkedTests({ filter })
+    : nativeTests({ sanitize, filter, emulateAvx512 });
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }

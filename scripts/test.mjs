@@ -1,16 +1,19 @@
 // `npm test`: the C++ tests, then the TypeScript tests, at every instruction set that this CPU has.
-// Arguments go to Jest and leave the C++ tests out: npm test -- autograd
+// Then, once, the operators, layers and optimizers on device cuda, which is the emulator (docs/cuda-emulator.md).
+// Arguments go to Jest and leave the C++ tests and the run on the emulator out: npm test -- autograd
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { nativeTests, needsEmulation } from './native-tests.mjs';
+import { buildEmulatedCuda, emulatedCuda, nativeTests } from './native-tests.mjs';
 import { root, setup } from './setup.mjs';
 import { requireTools } from './tools.mjs';
 
 const levels = ['scalar', 'avx2', 'avx512'];
 const jestArguments = process.argv.slice(2);
+/** What also runs with the CUDA backend as the default device. */
+const onCuda = ['test/ops/rows', 'test/nn', 'test/optim'];
 
 /** The highest level of this CPU, as the addon finds it. */
 function highestLevel() {
@@ -36,17 +39,23 @@ function countsOf(report, result) {
   return { passed: numPassedTests, failed: failed === 0 && result.status !== 0 ? 1 : failed, gradients, badInputs };
 }
 
-function runJest(isa) {
+function runJest(isa, filters = jestArguments, environment = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), 'kindling-test-'));
   const report = path.join(folder, 'report.json');
   const jest = path.join(root, 'node_modules/jest/bin/jest.js');
-  const args = ['--expose-gc', jest, '--json', `--outputFile=${report}`, ...jestArguments];
+  const args = ['--expose-gc', jest, '--json', `--outputFile=${report}`, ...filters];
   try {
     // With --json Jest writes what people read to stderr and the report to stdout as well.
     const result = spawnSync(process.execPath, args, {
       cwd: root,
       stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, KINDLING_ISA: isa },
+      env: {
+        ...process.env,
+        KINDLING_ISA: isa,
+        KINDLING_CUDA_LIBRARY: emulatedCuda,
+        KINDLING_EMULATOR_DEVICES: '2',
+        ...environment,
+      },
     });
     return countsOf(report, result);
   } finally {
@@ -62,7 +71,8 @@ function add({ passed, failed }) {
   totals.failed += failed;
 }
 
-if (jestArguments.length === 0) add(nativeTests({ emulateAvx512: needsEmulation() }));
+if (jestArguments.length === 0) add(nativeTests());
+else buildEmulatedCuda();
 const highest = highestLevel();
 levels.forEach((isa, i) => {
   if (i > highest) {
@@ -76,5 +86,12 @@ levels.forEach((isa, i) => {
   );
   add(counts);
 });
+if (jestArguments.length === 0) {
+  const start = performance.now();
+  const counts = runJest(levels[highest], onCuda, { KINDLING_DEVICE: 'cuda', KINDLING_CUDA_BLOCKING: '1' });
+  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  console.log(`TypeScript tests, cuda (emulator): ${counts.passed} passed, ${counts.failed} failed, ${seconds} s`);
+  add(counts);
+}
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);

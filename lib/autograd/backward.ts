@@ -239,7 +239,7 @@ export function backward(root: AnyTensor, options: BackwardOptions = {}): void {
   withGrad(createGraph, () => {
     tidy(() => {
       const pass = new BackwardPass(options.retainGraph ?? createGraph, null, addToLeaf);
-      pass.run(root, (options.gradient as Tensor | undefined) ?? (ones(root.shape, { dtype: root.dtype }) as Tensor));
+      pass.run(root, (options.gradient as Tensor | undefined) ?? ones(root.shape, { like: root }));
     });
   });
 }
@@ -294,13 +294,8 @@ export function gradients(output: AnyTensor, inputs: readonly AnyTensor[], optio
         }
       };
       const pass = new BackwardPass(options.retainGraph ?? createGraph, goal, collect);
-      pass.run(
-        output,
-        (options.gradient as Tensor | undefined) ?? (ones(output.shape, { dtype: output.dtype }) as Tensor),
-      );
-      return inputs.map(
-        (input) => found.get(input._node ?? input) ?? (zeros(input.shape, { dtype: input.dtype }) as Tensor),
-      );
+      pass.run(output, (options.gradient as Tensor | undefined) ?? ones(output.shape, { like: output }));
+      return inputs.map((input) => found.get(input._node ?? input) ?? zeros(input.shape, { like: input }));
     }),
   );
 }

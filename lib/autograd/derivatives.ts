@@ -37,7 +37,7 @@ export function vjp<A extends readonly Tensor[]>(
     withGrad(true, () => fn(...(variables as unknown as A))),
   );
   const pullback = (gradient: Tensor): Tensor[] => {
-    if (!value.requiresGrad) return variables.map((x) => zeros(x.shape, { dtype: x.dtype }) as Tensor);
+    if (!value.requiresGrad) return variables.map((x) => zeros(x.shape, { like: x }));
     return withGrad(true, () =>
       gradients(value, variables, { gradient, retainGraph: true, createGraph, partial: true }),
     );
@@ -69,9 +69,9 @@ export function jvp<A extends readonly Tensor[]>(
     withGrad(true, () => {
       const variables = inputs.map((x) => variable('jvp', x));
       const value = checkOutput('jvp', fn(...(variables as unknown as A)));
-      const still = zeros(value.shape, { dtype: value.dtype }) as Tensor;
+      const still = zeros(value.shape, { like: value });
       if (!value.requiresGrad) return { value: value.detach(), tangent: still };
-      const probe = zeros(value.shape, { dtype: value.dtype, requiresGrad: true }) as Tensor;
+      const probe = zeros(value.shape, { like: value, requiresGrad: true });
       const pulled = gradients(value, variables, { gradient: probe, createGraph: true, partial: true });
       const product = pulled.map((g, i) => g.mul(tangents[i]).sum()).reduce((a, b) => a.add(b));
       const tangent = product.requiresGrad
@@ -93,7 +93,7 @@ export function jacobian(fn: (x: Tensor) => Tensor, x: Tensor): Tensor {
       const input = variable('jacobian', x);
       const out = checkOutput('jacobian', fn(input));
       const shape = [...out.shape, ...x.shape];
-      if (!out.requiresGrad || out.size === 0) return zeros(shape, { dtype: x.dtype }) as Tensor;
+      if (!out.requiresGrad || out.size === 0) return zeros(shape, { like: x });
       const flat = reshape(out, [out.size]);
       const rows = Array.from(
         { length: out.size },

@@ -8,7 +8,7 @@ import { record, type GradNode } from './node';
 export type ManyVjp = (grads: readonly Tensor[], node: GradNode) => readonly (Tensor | null)[];
 
 function nothing(like: AnyTensor): Tensor {
-  return expand(zeros([], { dtype: like.dtype }) as Tensor, like.shape);
+  return expand(zeros([], { like }), like.shape);
 }
 
 /**

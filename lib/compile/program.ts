@@ -31,9 +31,9 @@ export interface Launch {
 }
 
 /** The passes, in their order. */
-function optimize(graph: Graph): Graph {
+function optimize(graph: Graph, device: number): Graph {
   const committed = commitLast(removeDeadCode(separateOutputs(graph)));
-  return removeDeadCode(fuseElementwise(foldEpilogues(foldConstants(mergeCommon(committed)))));
+  return removeDeadCode(fuseElementwise(foldEpilogues(foldConstants(mergeCommon(committed), device))));
 }
 
 export class Program {
@@ -68,7 +68,7 @@ export class Program {
       operations: trace.operations,
       outputs: this.outputs.map((tensor) => trace.valueOf(tensor)),
     };
-    this.graph = optimize(traced);
+    this.graph = optimize(traced, trace.device);
     const traceKnows = new Set(
       trace.operations.flatMap((operation) => operation.inputs.map(({ root }) => root.tensor)),
     );
@@ -80,7 +80,7 @@ export class Program {
     this.plan = planMemory(this.graph, places);
     const { words, live, liveNumbers } = encode(this.graph, this.bindings, this.plan, trace.sections);
     this.live = live;
-    this.handle = native.createProgram(words);
+    this.handle = native.createProgram(words, trace.device);
     if (this.handle === 0) throw nativeError(name);
     this.seconds = profile ? this.graph.operations.map(() => 0) : null;
     this.liveNumbers = liveNumbers;
@@ -166,6 +166,7 @@ export class Program {
     const first = header + this.bindings.length - this.graph.outputs.length;
     return this.graph.outputs.map(({ shape, dtype }, i) => {
       const tensor = new Tensor(repeats === undefined ? shape : [repeats, ...shape], dtype);
+      tensor._device = this.trace.device;
       tensor._handle = words[first + i];
       return tensor as Tensor;
     });

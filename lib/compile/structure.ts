@@ -41,7 +41,9 @@ export function tensorsOf(value: Structure, what: string): AnyTensor[] {
 
 /** What a program was compiled for: the structure, the tensors' dtypes and shapes, and all else by its value. */
 export function signatureOf(value: Structure): string {
-  if (isTensor(value)) return `${value.dtype}[${value.shape.join(',')}]${value._requiresGrad ? '∂' : ''}`;
+  if (isTensor(value)) {
+    return `${value.dtype}[${value.shape.join(',')}]@${value._device}${value._requiresGrad ? '∂' : ''}`;
+  }
   if (Array.isArray(value)) return `[${value.map(signatureOf).join(';')}]`;
   if (typeof value === 'object' && value !== null) {
     const fields = Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}:${signatureOf(item)}`);

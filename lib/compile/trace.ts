@@ -1,6 +1,7 @@
 /** Writes the operations of a step down instead of running them. */
 import { TraceError } from '../errors';
 import type { OpName } from '../ops/table';
+import { cpu, deviceName } from '../tensor/device';
 import type { Recorder } from '../tensor/recorder';
 import { formatShape, type Shape } from '../tensor/shape';
 import { Tensor, type AnyTensor } from '../tensor/tensor';
@@ -27,6 +28,7 @@ export class Trace implements Recorder {
   private readonly constants = new Set<AnyTensor>();
   private readonly undos: (() => void)[] = [];
   private section: number | null = null;
+  private where: number | undefined;
   private sectionsApart = 0;
   private apartIn: number | undefined;
 
@@ -35,6 +37,8 @@ export class Trace implements Recorder {
   /** A traced tensor that stands for an argument. */
   input(like: AnyTensor): Tensor {
     const tensor = new Tensor(like.shape, like.dtype);
+    tensor._device = like._device;
+    this.place(tensor);
     this.give(tensor, newValue('input', like.dtype, like.shape));
     tensor._requiresGrad = like._requiresGrad && like._node === null;
     return tensor as Tensor;
@@ -59,10 +63,11 @@ export class Trace implements Recorder {
           'was used in it; compute it in the step, or detach() it',
       );
     }
-    const { dtype, shape, strides, isContiguous, _requiresGrad: requiresGrad } = tensor;
+    const { dtype, shape, strides, isContiguous, _requiresGrad: requiresGrad, _device: device } = tensor;
+    this.place(tensor);
     const value = newValue('captured', dtype, shape, strides, isContiguous, tensor);
     this.captured.set(tensor, value);
-    this.guard(() => tensor._requiresGrad === requiresGrad);
+    this.guard(() => tensor._requiresGrad === requiresGrad && tensor._device === device);
     return value;
   }
 
@@ -81,11 +86,26 @@ export class Trace implements Recorder {
     const made = outputs.map(({ dtype, shape }) => newValue('result', dtype, shape));
     outputs.forEach((tensor, i) => {
       this.give(tensor, made[i]);
+      this.place(tensor);
     });
     this.write(name, inputs, made, ints, floats);
   }
 
+  /** The number of the device that all operations are on; that of the first. */
+  get device(): number {
+    return this.where ?? cpu;
+  }
+
+  private place(tensor: AnyTensor): void {
+    this.where ??= tensor._device;
+    if (tensor._device === this.where) return;
+    throw this.error(
+      `a step stays on one device, but this one works on ${deviceName(this.where)} and ${tensor.device}`,
+    );
+  }
+
   inPlace(name: OpName, inputs: readonly AnyTensor[], ints: readonly number[], floats: readonly number[]): void {
+    this.place(inputs[0]);
     this.write(name, inputs, [], ints, floats);
   }
 

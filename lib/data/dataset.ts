@@ -1,5 +1,7 @@
 import { ShapeError } from '../errors';
 import { indexSelect } from '../ops/gather';
+import { toCode } from '../ops/transfer';
+import { keep } from '../tensor/scope';
 import { formatShape } from '../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
 
@@ -35,9 +37,16 @@ export class TensorDataset implements Samples {
     this.length = x.shape[0];
   }
 
-  /** The samples that `index` (int32 [m]) names, gathered natively. */
+  /** @internal The dataset on a device; itself where it is there. */
+  to(device: number): TensorDataset {
+    if (this.x._device === device && this.y._device === device) return this;
+    const copy = (x: AnyTensor): AnyTensor => keep(x._device === device ? x.detach() : toCode(x, device));
+    return new TensorDataset(copy(this.x), copy(this.y));
+  }
+
+  /** The samples that `index` (int32 [m]) names, gathered natively, on the dataset's device. */
   gather(index: Tensor<'int32'>): Samples {
-    return { x: indexSelect(this.x, index), y: indexSelect(this.y, index) };
+    return { x: rowsOf(this.x, index), y: rowsOf(this.y, index) };
   }
 
   /** The samples from `start` to `end` (excluded), as views. */
@@ -50,4 +59,8 @@ export class TensorDataset implements Samples {
     this.x.dispose();
     this.y.dispose();
   }
+}
+
+function rowsOf(x: AnyTensor, index: Tensor<'int32'>): AnyTensor {
+  return indexSelect(x, toCode(index, x._device));
 }

@@ -100,8 +100,7 @@ export class MultiheadAttention extends Module {
     const p = this.training ? this.p : 0;
     const heads = scaledDotProductAttention(q, k, v, { mask, causal: options.causal, dropout: p });
     const joined = this.outProj.forward(reshape(transpose(heads, 1, 2), [n, queries, this.features]));
-    const seen =
-      options.needWeights === true ? mean(attentionWeights(q, k, withCausal(mask, options, queries, keys)), 1) : null;
+    const seen = options.needWeights === true ? mean(attentionWeights(q, k, withCausal(mask, options, q, k)), 1) : null;
     return { output: this.batchFirst ? joined : transpose(joined, 0, 1), weights: seen };
   }
 
@@ -141,13 +140,14 @@ export class MultiheadAttention extends Module {
     const visible = reshape(keyPaddingMask, [n, 1, 1, keys]).logicalNot();
     if (mask === null) return visible;
     if (mask.dtype === 'bool') return mask.logicalAnd(visible);
-    return where(visible, mask as Tensor, full([], -1e30, { dtype: like.dtype }) as Tensor);
+    return where(visible, mask as Tensor, full([], -1e30, { like }));
   }
 }
 
-function withCausal(mask: AnyTensor | null, options: MaskOptions, queries: number, keys: number): AnyTensor | null {
+function withCausal(mask: AnyTensor | null, options: MaskOptions, q: Tensor, k: Tensor): AnyTensor | null {
   if (options.causal !== true) return mask;
-  const past = full([queries, keys], true, { dtype: 'bool' }).tril();
+  const shape = [q.shape[q.rank - 2], k.shape[k.rank - 2]];
+  const past = full(shape, true, { dtype: 'bool', like: q }).tril();
   if (mask === null) return past;
   return mask.dtype === 'bool' ? past.logicalAnd(mask) : where(past, mask as Tensor, -1e30);
 }

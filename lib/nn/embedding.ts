@@ -46,7 +46,7 @@ export class Embedding extends Module {
     const start = randn([count, features], { generator });
     if (paddingIndex !== undefined) {
       noGrad(() => {
-        assign(slice(start, paddingIndex), zeros([features]));
+        assign(slice(start, paddingIndex), zeros([features], { like: start }));
       });
     }
     this.weight = parameter(start);
@@ -129,7 +129,7 @@ export class LearnedPositions extends Module {
         `LearnedPositions: expected [n, at most ${String(this.table.count)}, ${String(this.table.features)}], got ${formatShape(input.shape)}`,
       );
     }
-    return add(input, this.table.forward(arange(input.shape[1])));
+    return add(input, this.table.forward(arange(input.shape[1], { dtype: 'int32', like: input })));
   }
 }
 

@@ -1,6 +1,8 @@
 import '../symbols';
 import { ShapeError } from '../errors';
+import { moveInPlace } from '../ops/transfer';
 import { assign } from '../ops/update';
+import { defaultDeviceCode, deviceCode, type Device } from '../tensor/device';
 import { activeRecorder, live } from '../tensor/recorder';
 import { keep } from '../tensor/scope';
 import { formatShape, sameShape } from '../tensor/shape';
@@ -107,6 +109,25 @@ export abstract class Module {
     return this.train(false);
   }
 
+  /**
+   * Moves all parameters and buffers to `device`, with their gradients; the tensors stay the same objects, so optimizers
+   * go on with them. Returns itself.
+   * @throws DeviceError where the device is not there, with the reason.
+   */
+  to(device: Device): this {
+    const code = deviceCode('to', device);
+    activeRecorder()?.refuse('to: a compiled step stays on one device; move the module before it');
+    for (const [, x] of this.named()) {
+      moveInPlace(x, code);
+      if (x.grad !== null) moveInPlace(x.grad, code);
+      if (x.sparseGrad !== null) {
+        moveInPlace(x.sparseGrad.indices, code);
+        moveInPlace(x.sparseGrad.values, code);
+      }
+    }
+    return this;
+  }
+
   /** Drops every parameter's `grad`. */
   zeroGrad(): void {
     live(() => {
@@ -166,4 +187,11 @@ export abstract class Module {
   [Symbol.dispose](): void {
     this.dispose();
   }
+}
+
+/** @internal The number of the device of a module's first parameter, else of its first buffer, else the default one. */
+export function deviceOfModule(module: Module): number {
+  for (const [, x] of module.namedParameters()) return x._device;
+  for (const [, x] of module.namedBuffers()) return x._device;
+  return defaultDeviceCode();
 }

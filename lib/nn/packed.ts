@@ -58,7 +58,7 @@ export function packPaddedSequence(
     throw new ShapeError(`packPaddedSequence: expected ${axes}, got ${formatShape(input.shape)}`);
   }
   const data = options.batchFirst === true ? contiguous(transpose(input, 0, 1)) : input;
-  return new PackedSequence(data, checkLengths('packPaddedSequence', lengths, data.shape[1], data.shape[0]));
+  return new PackedSequence(data, checkLengths('packPaddedSequence', lengths, data.shape[1], data.shape[0], data));
 }
 
 /**
@@ -75,7 +75,7 @@ export function padPackedSequence(
   const longest = lengths.dataSync().reduce((most, length) => Math.max(most, length), 0);
   const total = totalLength ?? longest;
   checkInteger('padPackedSequence', 'totalLength', total, longest, 2 ** 31 - 1);
-  const valid = greater(unsqueeze(lengths, 0), unsqueeze(arange(longest), 1));
+  const valid = greater(unsqueeze(lengths, 0), unsqueeze(arange(longest, { dtype: 'int32', like: lengths }), 1));
   const filled = where(unsqueeze(valid, 2), slice(data, [0, longest]), paddingValue);
   const padded = total === longest ? filled : pad(filled, [0, 0, 0, 0, 0, total - longest], { value: paddingValue });
   return { data: batchFirst ? transpose(padded, 0, 1) : padded, lengths };

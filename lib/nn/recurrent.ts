@@ -180,13 +180,13 @@ export abstract class Recurrent extends Module {
     const input = this.check(x, '[steps, n, ');
     const [steps, n] = input.shape;
     if (steps === 0) throw new ShapeError(`${this.layer}: an input of shape ${formatShape(input.shape)} has no steps`);
-    const valid = checkLengths(this.layer, lengths, n, steps);
+    const valid = checkLengths(this.layer, lengths, n, steps, input);
     return this.stack(input, valid, this.initialState(state, n, input));
   }
 
   private initialState(given: RunOptions['state'], n: number, like: Tensor): RecurrentState {
     const shape = [this.numLayers * this.directions, n, this.hiddenSize];
-    const blank = (): Tensor => zeros(shape, { dtype: like.dtype });
+    const blank = (): Tensor => zeros(shape, { like });
     const h = given === undefined ? blank() : checkState(this.layer, 'state.h', given.h, shape);
     if (this.kind !== 'lstm') return { h, c: null };
     const c = given?.c;
@@ -304,7 +304,7 @@ abstract class Cell extends Module {
       );
     }
     const shape = [input.shape[0], this.hiddenSize];
-    const blank = (): Tensor => zeros(shape, { dtype: input.dtype });
+    const blank = (): Tensor => zeros(shape, { like: input });
     const h = state === undefined ? blank() : checkState(this.layer, 'state.h', state.h, shape);
     const given = state?.c;
     const c = given === undefined || given === null ? blank() : checkState(this.layer, 'state.c', given, shape);
@@ -316,7 +316,7 @@ abstract class Cell extends Module {
       hiddenBias,
       h0: h,
       c0: this.kind === 'lstm' ? c : null,
-      lengths: full([input.shape[0]], 1, { dtype: 'int32' }),
+      lengths: full([input.shape[0]], 1, { dtype: 'int32', like: input }),
       reverse: false,
     });
     return { h: squeeze(next.y, 0), c: next.c };

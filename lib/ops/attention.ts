@@ -60,10 +60,11 @@ function maskPart(mask: AnyTensor, from: number, to: number, keys: number): AnyT
 }
 
 /** Which keys each query may see, or null for all. */
-function visible(s: Settings, from: number, to: number, keys: number): Tensor<'bool'> | null {
+function visible(like: Tensor, s: Settings, from: number, to: number, keys: number): Tensor<'bool'> | null {
   const seen = s.mask !== null && s.mask.dtype === 'bool' ? (maskPart(s.mask, from, to, keys) as Tensor<'bool'>) : null;
   if (!s.causal) return seen;
-  const past = lessEqual(arange(keys), unsqueeze(arange(from, to), 1));
+  const options = { like, dtype: 'int32' } as const;
+  const past = lessEqual(arange(keys, options), unsqueeze(arange(from, to, 1, options), 1));
   return seen === null ? past : past.logicalAnd(seen);
 }
 
@@ -73,7 +74,7 @@ function weightsOf(q: Tensor, k: Tensor, s: Settings, from: number, to: number):
   let scores: Tensor = matmul(mul(q, s.scale), transpose(k));
   if (s.mask !== null && s.mask.dtype !== 'bool')
     scores = add(scores, cast(maskPart(s.mask, from, to, keys), scores.dtype)) as Tensor;
-  const seen = visible(s, from, to, keys);
+  const seen = visible(q, s, from, to, keys);
   if (seen === null) return softmax(scores);
   return where(seen, softmax(where(seen, scores, hidden)), 0);
 }

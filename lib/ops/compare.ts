@@ -40,8 +40,8 @@ export function where<A extends DType = 'float32', B extends DType = 'float32'>(
   checkOperand('where', b);
   const bothNumbers = typeof a === 'number' && typeof b === 'number';
   const dtype = bothNumbers ? 'float32' : operandDType(a, b);
-  const x = operand(a, dtype);
-  const y = operand(b, dtype);
+  const x = operand(a, dtype, condition);
+  const y = operand(b, dtype, condition);
   const shape = broadcastShapes('where', condition.shape, broadcastShapes('where', x.shape, y.shape));
   const out = run('where', [condition, x, y], shape, dtype);
   if (isRecording(x, y)) {

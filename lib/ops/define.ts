@@ -37,7 +37,7 @@ export type UnaryRule = (grad: Tensor, x: Tensor, y: Tensor) => Tensor;
 
 /** The gradient of a function that is flat wherever it has a derivative. */
 export function flat(grad: Tensor): Tensor {
-  return full(grad.shape, 0, { dtype: grad.dtype });
+  return full(grad.shape, 0, { like: grad });
 }
 
 function applyUnary(op: OpName, input: AnyTensor, saves: 'input' | 'output' | 'none', rule: UnaryRule | null) {
@@ -77,7 +77,7 @@ export function unaryFloat(op: OpName, saves: 'input' | 'output' | 'none', rule:
 export function unaryTest(op: OpName, ofInteger: boolean) {
   return (input: AnyTensor): Tensor<'bool'> => {
     checkTensor(op, input);
-    if (!isFloat(input.dtype)) return full(input.shape, ofInteger, { dtype: 'bool' });
+    if (!isFloat(input.dtype)) return full(input.shape, ofInteger, { dtype: 'bool', like: input });
     const x = isHalf(input.dtype) ? cast(input, 'float32') : input;
     return run(op, [x], x.shape, 'bool');
   };
@@ -95,9 +95,9 @@ export function operandDType(a: Operand, b: Operand): DType {
   return dtype === 'bool' ? 'int32' : dtype;
 }
 
-/** An operand as a tensor of `dtype`. */
-export function operand(value: Operand, dtype: DType): AnyTensor {
-  if (typeof value === 'number') return full([], value, { dtype });
+/** An operand as a tensor of `dtype`; a number on the device of `other`. */
+export function operand(value: Operand, dtype: DType, other: Operand): AnyTensor {
+  if (typeof value === 'number') return full([], value, typeof other === 'number' ? { dtype } : { dtype, like: other });
   return value.dtype === dtype ? value : cast(value, dtype);
 }
 
@@ -117,7 +117,7 @@ function prepare(op: OpName, a: Operand, b: Operand): [AnyTensor, AnyTensor, DTy
   }
   const common = operandDType(a, b);
   const dtype = workingDType(op, common);
-  return [operand(a, dtype), operand(b, dtype), isHalf(common) ? common : dtype];
+  return [operand(a, dtype, b), operand(b, dtype, a), isHalf(common) ? common : dtype];
 }
 
 export type BinaryRule = (

@@ -48,9 +48,9 @@ export function gather<D extends DType>(x: Tensor<D>, axis: number, index: Index
   checkFits('gather', x, positions, at);
   const out = run('gather', [x, positions], positions.shape, x.dtype, [at]);
   if (isRecording(x)) {
-    const { shape, dtype } = x;
+    const { shape } = x;
     record('gather', out, [x], [positions], (grad, { saved }) => [
-      scatterAdd(zeros(shape, { dtype }) as Tensor, at, saved[0] as Tensor<'int32'>, grad),
+      scatterAdd(zeros(shape, { like: grad }), at, saved[0] as Tensor<'int32'>, grad),
     ]);
   }
   return out;
@@ -91,7 +91,7 @@ export function scatter<D extends DType>(
 ): Tensor<D> {
   checkTensor('scatter', x);
   checkTensor('scatter', index, 'index');
-  const values = typeof source === 'number' ? (full(index.shape, source, { dtype: x.dtype }) as AnyTensor) : source;
+  const values = typeof source === 'number' ? (full(index.shape, source, { like: x }) as AnyTensor) : source;
   const [out, positions, at] = runScatter('scatter', x, axis, index, values);
   if (isRecording(x, values)) {
     record('scatter', out, [x, values], [positions], (grad, { saved, needs }) => {
@@ -179,7 +179,7 @@ export function oneHot<D extends DType = 'float32'>(
   const positions = checkIndex('oneHot', index);
   checkInteger('oneHot', 'classes', classes, 0, 2 ** 31 - 1);
   const dtype = options.dtype ?? 'float32';
-  const blank = zeros([...positions.shape, classes], { dtype }) as AnyTensor;
+  const blank = zeros([...positions.shape, classes], { dtype, like: positions }) as AnyTensor;
   return scatter(blank, -1, reshape(positions, [...positions.shape, 1]), 1) as Tensor<D>;
 }
 
@@ -208,7 +208,7 @@ export function nonzero(x: AnyTensor): Tensor<'int32'> {
       rest = Math.floor(rest / x.shape[axis]);
     }
   });
-  return tensor(result, { shape: [flat.size, x.rank] });
+  return tensor(result, { shape: [flat.size, x.rank], dtype: 'int32', like: x });
 }
 
 /**

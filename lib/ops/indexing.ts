@@ -8,7 +8,7 @@ import { defineMethods } from '../tensor/methods';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
 import { add, floorDivide, mul, remainder } from './binary';
 import { less, where } from './compare';
-import { cast, indexRows } from './copies';
+import { indexRows } from './copies';
 import { checkTensor } from './define';
 import { flatNonzero } from './gather';
 import { expand, permute, reshape, slice, type SliceSpec } from './views';
@@ -95,7 +95,7 @@ function byPositions<D extends DType>(x: Tensor<D>, steps: readonly Step[]): Ten
   const strides = contiguousStrides(extents);
   const flat = positions
     .map((p, i) => mul(p, strides[i]))
-    .reduce<AnyTensor>((a, b) => add(a, b), cast(arange(1), 'int32'));
+    .reduce<AnyTensor>((a, b) => add(a, b), arange(1, { dtype: 'int32', like: x }));
   const wide = reshape(expand(flat.rank > common.length ? reshape(flat, common) : flat, common), [sizeOf(common)]);
   const out = reshape(indexRows(rows, wide as Tensor<'int32'>), [...common, ...rest]);
   const isTogether = chosen[chosen.length - 1] - chosen[0] === chosen.length - 1;

@@ -29,7 +29,7 @@ export interface GeneratorOption {
  */
 export function bernoulli<D extends DType>(probability: Tensor<D>, options: GeneratorOption = {}): Tensor<D> {
   const p = requireFloat('bernoulli', 'probability', probability);
-  const draw = rand(p.shape, options);
+  const draw = rand(p.shape, { ...options, like: p });
   return cast(less(draw, cast(p.detach(), 'float32')), probability.dtype);
 }
 
@@ -43,13 +43,13 @@ export function categorical(logits: AnyTensor, options: GeneratorOption = {}): T
   if (x.rank === 0 || x.shape[x.rank - 1] === 0) {
     throw new ShapeError(`categorical: logits ${formatShape(x.shape)} have no classes`);
   }
-  return argmax(add(x.detach(), cast(gumbel(x.shape, options), x.dtype)), -1);
+  return argmax(add(x.detach(), cast(gumbel(x, options), x.dtype)), -1);
 }
 
 /** -log(-log u) for uniform u in (0, 1). */
-function gumbel(shape: readonly number[], options: GeneratorOption): Tensor {
+function gumbel(x: Tensor, options: GeneratorOption): Tensor {
   // Not 0, whose logarithm is infinite; the smallest draw of 24 bits is far above this.
-  const u = rand(shape, { range: [2 ** -25, 1], generator: options.generator });
+  const u = rand(x.shape, { range: [2 ** -25, 1], generator: options.generator, like: x });
   return neg(log(neg(log(u))));
 }
 
@@ -73,9 +73,9 @@ export function multinomial(weights: AnyTensor, count: number, options: Multinom
   const classes = w.shape[w.rank - 1];
   const { replacement = false, generator } = options;
   checkInteger('multinomial', 'count', count, 0, replacement ? 2 ** 31 - 1 : classes);
-  if (!replacement) return topK(add(log(w), cast(gumbel(w.shape, { generator }), w.dtype)), count).indices;
+  if (!replacement) return topK(add(log(w), cast(gumbel(w, { generator }), w.dtype)), count).indices;
   const running = div(cumsum(w, -1), sum(w, -1, { keepDims: true }));
-  const draws = cast(rand([...w.shape.slice(0, -1), count], { generator }), w.dtype);
+  const draws = cast(rand([...w.shape.slice(0, -1), count], { generator, like: w }), w.dtype);
   // The last sum may be rounded below the largest draw.
   return searchSorted(running, draws, { right: true }).minimum(classes - 1);
 }
@@ -108,7 +108,7 @@ export function dropout<D extends DType>(x: Tensor<D>, p = 0.5, options: Dropout
   const shape = input.shape.map((extent, axis) => (together.includes(axis) ? 1 : extent));
   const mask = live(() => {
     const ints = (options.generator ?? defaultGenerator()).take(sizeOf(shape));
-    return run('randomBernoulli', [], shape, 'float32', ints, [1 - p, p === 1 ? 0 : 1 / (1 - p)]);
+    return run('randomBernoulli', [], shape, 'float32', ints, [1 - p, p === 1 ? 0 : 1 / (1 - p)], input._device);
   });
   return mul(input, cast(mask, input.dtype)) as unknown as Tensor<D>;
 }

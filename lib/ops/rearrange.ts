@@ -159,8 +159,8 @@ function padConstant<D extends DType>(x: Tensor<D>, pairs: readonly Pair[], valu
   };
   const placed = place(inside) as Tensor<D>;
   if (value === 0) return placed;
-  const mask = place(ones(inside.shape, { dtype: 'bool' })) as Tensor<'bool'>;
-  return where(mask, placed, full([], value, { dtype: x.dtype })) as unknown as Tensor<D>;
+  const mask = place(ones(inside.shape, { dtype: 'bool', like: inside })) as Tensor<'bool'>;
+  return where(mask, placed, full([], value, { like: x })) as unknown as Tensor<D>;
 }
 
 function padByIndex<D extends DType>(x: Tensor<D>, { axis, before, after }: Pair, mode: PadMode): Tensor<D> {
@@ -180,7 +180,7 @@ function padByIndex<D extends DType>(x: Tensor<D>, { axis, before, after }: Pair
     if (mode === 'circular') return (at + extent) % extent;
     return at < 0 ? -at : at > last ? 2 * last - at : at;
   });
-  return indexSelect(x, tensor(positions), axis);
+  return indexSelect(x, tensor(positions, { dtype: 'int32', like: x }), axis);
 }
 
 function axesOf(op: string, axes: number | readonly number[], rank: number): number[] {
@@ -249,10 +249,10 @@ function triangle<D extends DType>(op: string, x: Tensor<D>, offset: number, low
   checkInteger(op, 'diagonal', offset, -(2 ** 31), 2 ** 31 - 1);
   if (x.rank < 2) throw new ShapeError(`${op}: needs a matrix, got shape ${formatShape(x.shape)}`);
   const [rows, columns] = x.shape.slice(-2);
-  const column = arange(columns);
-  const diagonal = add(unsqueeze(arange(rows), 1), offset);
+  const column = arange(columns, { dtype: 'int32', like: x });
+  const diagonal = add(unsqueeze(arange(rows, { dtype: 'int32', like: x }), 1), offset);
   const mask = lower ? lessEqual(column, diagonal) : greaterEqual(column, diagonal);
-  return where(mask, x, full([], 0, { dtype: x.dtype })) as unknown as Tensor<D>;
+  return where(mask, x, full([], 0, { like: x })) as unknown as Tensor<D>;
 }
 
 /** The last two axes with zeros above the given diagonal (default 0, the main one). */

@@ -86,7 +86,7 @@ function nativeBackward(
 export function recurrentLayer(kind: CellKind, given: RecurrentInputs): RecurrentOutputs {
   const { projections, h0, weight, c0, lengths, reverse } = given;
   const missing = kind === 'gru' && given.hiddenBias === null;
-  const hiddenBias = missing ? full([h0.shape[1]], 0, { dtype: h0.dtype }) : given.hiddenBias;
+  const hiddenBias = missing ? full([h0.shape[1]], 0, { like: h0 }) : given.hiddenBias;
   const last = c0 ?? hiddenBias;
   const variables = [projections, h0, weight, ...(last === null ? [] : [last])];
   for (const variable of variables) requireSame('recurrent', projections, variable);
@@ -121,7 +121,7 @@ export function recurrentLayer(kind: CellKind, given: RecurrentInputs): Recurren
 }
 
 /**
- * @internal Valid steps per row as an int32 vector, all of them by default.
+ * @internal Valid steps per row as an int32 vector on the device of `like`, all of them by default.
  * @throws ShapeError, DTypeError, RangeError naming what does not fit.
  */
 export function checkLengths(
@@ -129,8 +129,9 @@ export function checkLengths(
   lengths: AnyTensor | ArrayLike<number> | undefined,
   n: number,
   steps: number,
+  like: AnyTensor,
 ): Tensor<'int32'> {
-  if (lengths === undefined) return full([n], steps, { dtype: 'int32' });
+  if (lengths === undefined) return full([n], steps, { dtype: 'int32', like });
   if (isTensor(lengths) && !valuesAreThere()) return checkedLater(op, lengths, n);
   const values = Int32Array.from(isTensor(lengths) ? tensorLengths(op, lengths) : arrayLengths(op, lengths));
   checkCount(op, values.length, n);
@@ -139,7 +140,7 @@ export function checkLengths(
       throw new RangeError(`${op}: length ${String(length)} of row ${String(row)} is outside [0, ${String(steps)}]`);
     }
   });
-  return tensor(values);
+  return tensor(values, { dtype: 'int32', like });
 }
 
 /** In a compiled step the kernel checks the values, at each run. */

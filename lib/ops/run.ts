@@ -1,8 +1,9 @@
 /** How an operation reaches native code: numbers into the shared array, one call, one new tensor. */
 import { checkResult, isAnomalyDetected } from '../autograd/anomaly';
-import { DisposedError, TraceError } from '../errors';
+import { DeviceError, DisposedError, TraceError } from '../errors';
 import { native, nativeError, scratch, Scratch } from '../native';
 import { activeRecorder, type Recorder } from '../tensor/recorder';
+import { defaultDeviceCode } from '../tensor/device';
 import { dtypeCode, type DType } from '../tensor/dtype';
 import { currentScope } from '../tensor/scope';
 import { formatShape, type Shape } from '../tensor/shape';
@@ -11,7 +12,15 @@ import { Op, type OpName } from './table';
 
 const none: readonly number[] = [];
 
-function writeCall(op: OpName, inputs: readonly AnyTensor[], ints: readonly number[], floats: readonly number[]): void {
+/** Returns the device that all inputs are on. */
+function writeCall(
+  op: OpName,
+  inputs: readonly AnyTensor[],
+  ints: readonly number[],
+  floats: readonly number[],
+  whereNew: number | undefined,
+): number {
+  const device = deviceOf(op, inputs, whereNew);
   for (let i = 0; i < inputs.length; i++) {
     const input = inputs[i];
     if (input._disposed) disposed(op, inputs, i);
@@ -21,6 +30,23 @@ function writeCall(op: OpName, inputs: readonly AnyTensor[], ints: readonly numb
   for (let i = 0; i < ints.length; i++) scratch[Scratch.ints + i] = ints[i];
   for (let i = 0; i < floats.length; i++) scratch[Scratch.floats + i] = floats[i];
   scratch[Scratch.op] = Op[op];
+  scratch[Scratch.device] = device;
+  return device;
+}
+
+/** The one device of the inputs; without inputs the one asked for, else the default one. */
+function deviceOf(op: OpName, inputs: readonly AnyTensor[], whereNew: number | undefined): number {
+  if (inputs.length === 0) return whereNew ?? defaultDeviceCode();
+  const { _device: device } = inputs[inputs.length - 1];
+  for (let i = 0; i < inputs.length - 1; i++) {
+    if (inputs[i]._device !== device && !(i === 0 && op === 'fused')) severalDevices(op, inputs);
+  }
+  return device;
+}
+
+function severalDevices(op: string, inputs: readonly AnyTensor[]): never {
+  const names = [...new Set(inputs.map(({ device }) => device))];
+  throw new DeviceError(`${op}: operands are on ${names.join(' and ')}; move one with .to(device)`);
 }
 
 function disposed(op: string, inputs: readonly AnyTensor[], i: number): never {
@@ -67,7 +93,8 @@ export function owner(tensor: AnyTensor): AnyTensor | undefined {
 
 /**
  * Runs an operation with one output. Shapes and dtypes have been checked by the caller, with messages
- * for people; native code checks them again, and allocates the output.
+ * for people; native code checks them again, and allocates the output on the device of the inputs.
+ * @param whereNew of an operation without inputs the device's number; default: that of setDefaultDevice
  */
 export function run<D extends DType>(
   op: OpName,
@@ -76,12 +103,16 @@ export function run<D extends DType>(
   dtype: D,
   ints: readonly number[] = none,
   floats: readonly number[] = none,
+  whereNew?: number,
 ): Tensor<D> {
   const recorder = activeRecorder();
-  if (recorder !== null) return recordOne(recorder, op, inputs, new Tensor(shape, dtype), ints, floats);
-  writeCall(op, inputs, ints, floats);
-  writeOutput(shape, dtype);
   const tensor = new Tensor(shape, dtype);
+  if (recorder !== null) {
+    tensor._device = deviceOf(op, inputs, whereNew);
+    return recordOne(recorder, op, inputs, tensor, ints, floats);
+  }
+  tensor._device = writeCall(op, inputs, ints, floats, whereNew);
+  writeOutput(shape, dtype);
   return finish(op, tensor, native.run(owner(tensor)));
 }
 
@@ -105,18 +136,23 @@ export function runMany(
   outputs: readonly (readonly [Shape, DType])[],
   ints: readonly number[] = none,
   floats: readonly number[] = none,
+  whereNew?: number,
 ): AnyTensor[] {
   const recorder = activeRecorder();
   if (recorder !== null) {
     checkInputs(op, inputs);
     const made = outputs.map(([shape, dtype]): AnyTensor => new Tensor(shape, dtype));
+    const device = deviceOf(op, inputs, whereNew);
+    for (const tensor of made) tensor._device = device;
     recorder.op(op, inputs, made, ints, floats);
     return made.map(recorded);
   }
-  writeCall(op, inputs, ints, floats);
+  const device = writeCall(op, inputs, ints, floats, whereNew);
   const tensors = outputs.map(([shape, dtype], i): AnyTensor => {
     writeOutput(shape, dtype, i);
-    return new Tensor(shape, dtype);
+    const tensor: AnyTensor = new Tensor(shape, dtype);
+    tensor._device = device;
+    return tensor;
   });
   if (native.run(...tensors.map(owner)) === 0) throw nativeError(op);
   // Read before anything else uses the shared array.
@@ -134,11 +170,12 @@ export function runInPlace(
   const recorder = activeRecorder();
   if (recorder !== null) {
     checkInputs(op, inputs);
+    deviceOf(op, inputs, undefined);
     recorder.inPlace(op, inputs, ints, floats);
     changed(inputs[0]);
     return;
   }
-  writeCall(op, inputs, ints, floats);
+  writeCall(op, inputs, ints, floats, undefined);
   if (native.run() === 0) throw nativeError(op);
   changed(inputs[0]);
 }

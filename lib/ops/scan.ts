@@ -33,7 +33,7 @@ function delayed(x: Tensor, axis: number, reverse: boolean, first: Tensor): Tens
 
 function filled(x: Tensor, axis: number, value: number): Tensor {
   const shape = x.shape.map((extent, i) => (i === axis ? Math.min(extent, 1) : extent));
-  return mul(ones(shape, { dtype: x.dtype }) as Tensor, value);
+  return mul(ones(shape, { like: x }), value);
 }
 
 function scan(op: 'cumsum' | 'cumprod', x: AnyTensor, axis: number, reverse: boolean): [AnyTensor, AnyTensor, number] {

@@ -28,10 +28,10 @@ function sortLast<D extends DType>(x: Tensor<D>, kept: number, descending: boole
   const outputs = [[shape, x.dtype] as const, [shape, 'int32'] as const];
   const [values, indices] = runMany('sort', [x], outputs, [Number(descending)]);
   if (isRecording(x)) {
-    const { shape: before, dtype } = x;
+    const { shape: before } = x;
     record('sort', values, [x], [indices], (grad, { saved }) => {
       if (before.length === 0) return [grad];
-      return [scatterAdd(zeros(before, { dtype }) as Tensor, -1, saved[0] as Tensor<'int32'>, grad)];
+      return [scatterAdd(zeros(before, { like: grad }), -1, saved[0] as Tensor<'int32'>, grad)];
     });
   }
   return { values: values as Tensor<D>, indices: indices as Tensor<'int32'> };
@@ -116,12 +116,13 @@ export function unique<D extends DType>(x: Tensor<D>): Unique<D> {
   if (x.size === 0) {
     return { values, inverse: reshape(indices, x.shape), counts: indices.clone() };
   }
-  const isNew = concat([ones([1], { dtype: 'bool' }), notEqual(slice(values, [1]), slice(values, [0, -1]))]);
+  const isNew = concat([ones([1], { dtype: 'bool', like: x }), notEqual(slice(values, [1]), slice(values, [0, -1]))]);
   const groups = cumsum(isNew, 0).sub(1);
   const distinct = maskedSelect(values, isNew);
-  const blank = zeros([x.size], { dtype: 'int32' });
+  const blank = zeros([x.size], { dtype: 'int32', like: x });
   const inverse = scatterAdd(blank, 0, indices, groups);
-  const counts = scatterAdd(zeros([distinct.size], { dtype: 'int32' }), 0, groups, ones([x.size], { dtype: 'int32' }));
+  const once = ones([x.size], { dtype: 'int32', like: x });
+  const counts = scatterAdd(zeros([distinct.size], { dtype: 'int32', like: x }), 0, groups, once);
   return { values: distinct, inverse: reshape(inverse, x.shape), counts };
 }
 

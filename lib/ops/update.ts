@@ -6,6 +6,7 @@ import { formatShape, sameShape } from '../tensor/shape';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
 import { checkTensor } from './define';
 import { runInPlace } from './run';
+import { toCode } from './transfer';
 
 export interface SgdSettings {
   lr: number;
@@ -59,7 +60,7 @@ export function rmspropStep(param: Tensor, grad: Tensor, average: Tensor, veloci
 }
 
 /**
- * Copies `source` over the elements of `target`, in place. Nothing is recorded; a backward pass that needs what was
+ * Copies `source`, on whatever device it is, over the elements of `target`, in place. Nothing is recorded; a backward pass that needs what was
  * there throws.
  * @throws ShapeError unless both have one shape and dtype.
  */
@@ -71,7 +72,9 @@ export function assign(target: AnyTensor, source: AnyTensor): void {
       `assign: ${source.dtype} ${formatShape(source.shape)} does not fit ${target.dtype} ${formatShape(target.shape)}`,
     );
   }
-  runInPlace('assign', [target, source]);
+  const moved = toCode(source, target._device);
+  runInPlace('assign', [target, moved]);
+  if (moved !== source) moved.dispose();
 }
 
 /** {@link adamStep} that divides by the largest second moment so far. */

@@ -44,6 +44,7 @@ function makeView<D extends DType>(
   const rowMajor = strides === undefined || isRowMajor(shape, strides);
   const tensor = new Tensor(shape, base.dtype, rowMajor ? undefined : strides);
   tensor._base = base._base ?? base;
+  tensor._device = base._device;
   const recorder = activeRecorder();
   if (recorder !== null) {
     recorder.view(base, tensor, given, offset);

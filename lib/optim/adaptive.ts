@@ -74,8 +74,8 @@ export class Adagrad extends SlotOptimizer<AdagradSettings> {
     checkNumber('Adagrad', 'eps', eps, 0);
   }
 
-  protected override initialState({ shape, dtype }: Tensor, { initialAccumulatorValue }: AdagradSettings): Tensor[] {
-    return [full(shape, initialAccumulatorValue, { dtype }) as Tensor];
+  protected override initialState(parameter: Tensor, { initialAccumulatorValue }: AdagradSettings): Tensor[] {
+    return [full(parameter.shape, initialAccumulatorValue, { like: parameter })];
   }
 
   protected override update(p: Tensor, grad: Tensor, [sum]: readonly Tensor[], step: number, s: AdagradSettings): void {

@@ -193,7 +193,7 @@ export class LBFGS extends Optimizer<LBFGSSettings> {
         for (const parameter of this.parameters) {
           const values = start.slice(offset, offset + parameter.size);
           addScaled(values, direction.subarray(offset, offset + parameter.size), t);
-          assign(parameter, tensor(values, { shape: parameter.shape, dtype: parameter.dtype }));
+          assign(parameter, tensor(values, { shape: parameter.shape, like: parameter }));
           offset += parameter.size;
         }
       });

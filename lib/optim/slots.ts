@@ -1,4 +1,5 @@
 import { ShapeError } from '../errors';
+import { moveInPlace } from '../ops/transfer';
 import { assign } from '../ops/update';
 import { zeros } from '../tensor/creation';
 import { eagerly, live, onAbandon } from '../tensor/recorder';
@@ -126,12 +127,14 @@ export abstract class SlotOptimizer<S extends GroupSettings> extends Optimizer<S
       slot = eagerly(() => this.newSlot(parameter, group));
       this.slots.set(parameter, slot);
     }
+    // The parameter may have moved since, and its state goes with it.
+    for (const x of slot.tensors) moveInPlace(x, parameter._device);
     return slot;
   }
 
   /** Zeros like a parameter, for {@link Optimizer.initialState}. */
   protected blanks(parameter: Tensor, count: number): Tensor[] {
-    return Array.from({ length: count }, () => zeros(parameter.shape, { dtype: parameter.dtype }) as Tensor);
+    return Array.from({ length: count }, () => zeros(parameter.shape, { like: parameter }));
   }
 
   /** The tensors kept for a parameter, of its shape. */

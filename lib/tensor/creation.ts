@@ -2,17 +2,22 @@
 import { activeRecorder, live } from './recorder';
 import { types } from 'node:util';
 import { DTypeError, ShapeError } from '../errors';
-import { native, nativeError } from '../native';
+import { native, nativeError, scratch, Scratch } from '../native';
 import { finish, owner, run, writeOutput } from '../ops/run';
 import { defaultGenerator, type Generator } from './generator';
+import { defaultDeviceCode, deviceCode, type Device } from './device';
 import { checkDType, hostArray, isHalf, type DType } from './dtype';
 import { checkInteger, checkNumber, checkShape, describe, formatShape, sizeOf, type Shape } from './shape';
-import { Tensor, tensorHooks, type NestedArray } from './tensor';
+import { Tensor, tensorHooks, type AnyTensor, type NestedArray } from './tensor';
 
 /** Options of the functions that make tensors. */
 export interface CreationOptions<D extends DType = DType> {
   /** Element type; default float32. */
   dtype?: D;
+  /** Where the elements are to be. Default: that of `like`, else {@link defaultDevice}. */
+  device?: Device;
+  /** A tensor whose dtype and device are taken where they are not given. */
+  like?: AnyTensor;
   /** Record operations on the tensor for `backward`; floating-point only. Default false. */
   requiresGrad?: boolean;
 }
@@ -39,6 +44,17 @@ export type NumericArray =
 function withOptions<D extends DType>(x: Tensor<D>, options: CreationOptions): Tensor<D> {
   if (options.requiresGrad) x.requiresGrad = true;
   return x;
+}
+
+/** The number of the device that options ask for. */
+function placeOf(op: string, { device, like }: CreationOptions): number {
+  if (device !== undefined) return deviceCode(op, device);
+  return like === undefined ? defaultDeviceCode() : like._device;
+}
+
+/** The dtype that options ask for, or `fallback`. */
+function dtypeOf(op: string, { dtype, like }: CreationOptions, fallback: DType): DType {
+  return checkDType(op, dtype ?? like?.dtype ?? fallback);
 }
 
 function isNumericArray(values: unknown): values is NumericArray {
@@ -185,7 +201,8 @@ export function tensor(values: NestedArray | NumericArray, options: TensorOption
   }
   if (isTyped && isDetached(values)) throw new TypeError('tensor: the array buffer was transferred away');
   const nested = isTyped ? { shape: [values.length], flat: values } : flattenNested(values);
-  const dtype = options.dtype === undefined ? inferDType(nested.flat, !isTyped) : checkDType('tensor', options.dtype);
+  const isGiven = options.dtype !== undefined || options.like !== undefined;
+  const dtype = isGiven ? dtypeOf('tensor', options, 'float32') : inferDType(nested.flat, !isTyped);
   const shape = checkShape('tensor', options.shape ?? nested.shape);
   const data = convert(nested.flat, dtype);
   if (sizeOf(shape) !== data.length) {
@@ -193,16 +210,19 @@ export function tensor(values: NestedArray | NumericArray, options: TensorOption
       `tensor: shape ${formatShape(shape)} holds ${String(sizeOf(shape))} elements, got ${String(data.length)}`,
     );
   }
-  if (!isHalf(dtype)) return withOptions(upload(data, shape, dtype), options);
-  const wide = upload(data, shape, 'float32');
+  const place = placeOf('tensor', options);
+  if (!isHalf(dtype)) return withOptions(upload(data, shape, dtype, place), options);
+  const wide = upload(data, shape, 'float32', place);
   const result = tensorHooks.cast(wide, dtype);
   wide.dispose();
   return withOptions(result, options);
 }
 
 /** Numbers of the dtype's own typed array into native memory. */
-function upload<D extends DType>(data: Plain, shape: Shape, dtype: D): Tensor<D> {
+function upload<D extends DType>(data: Plain, shape: Shape, dtype: D, device: number): Tensor<D> {
   const result = new Tensor(shape, dtype);
+  result._device = device;
+  scratch[Scratch.device] = device;
   writeOutput(shape, dtype);
   const handle = native.fromHost(owner(result), data);
   if (handle === 0) throw nativeError('tensor');
@@ -219,10 +239,11 @@ export function full<D extends DType>(
 ): Tensor<D>;
 export function full(shape: Shape, value: number | boolean, options?: CreationOptions): Tensor;
 export function full(shape: Shape, value: number | boolean, options: CreationOptions = {}): Tensor<DType> {
-  const dtype = checkDType('full', options.dtype ?? 'float32');
+  const dtype = dtypeOf('full', options, 'float32');
   const number = Number(value);
   checkRange('full', number, dtype, '');
-  return withOptions(run('full', [], checkShape('full', shape), dtype, undefined, [number]), options);
+  const checked = checkShape('full', shape);
+  return withOptions(run('full', [], checked, dtype, undefined, [number], placeOf('full', options)), options);
 }
 
 /** Zeros. Default dtype float32. */
@@ -261,9 +282,10 @@ export function arange(
   if (step === 0) throw new RangeError('arange: step must not be 0');
   const isWhole = [start, end, step].every(Number.isInteger);
   const dtype = checkDType('arange', given.dtype ?? (isWhole ? 'int32' : 'float32'));
+  const place = placeOf('arange', given);
   if (dtype === 'bool' || isHalf(dtype)) throw new DTypeError(`arange: dtype ${dtype} is not supported`);
   const shape = checkShape('arange', [Math.max(0, Math.ceil((end - start) / step))]);
-  return withOptions(run('arange', [], shape, dtype, undefined, [start, step]), given);
+  return withOptions(run('arange', [], shape, dtype, undefined, [start, step], place), given);
 }
 
 /** `count` values from `start` to `end`, both included, at equal distances. */
@@ -273,13 +295,15 @@ export function linspace(start: number, end: number, count: number, options: Cre
   checkInteger('linspace', 'count', count, 0, 2 ** 31);
   const values = new Float32Array(count);
   for (let i = 0; i < count; i++) values[i] = count === 1 ? start : start + ((end - start) * i) / (count - 1);
-  return withOptions(tensor(values), options);
+  return withOptions(tensor(values, { device: options.device, like: options.like, dtype: 'float32' }), options);
 }
 
 /** The identity matrix, or a rectangular one with ones on the main diagonal. Default dtype float32. */
 export function eye(rows: number, columns: number = rows, options: CreationOptions = {}): Tensor {
-  const dtype = checkDType('eye', options.dtype ?? 'float32');
-  return withOptions(run('eye', [], checkShape('eye', [rows, columns]), dtype), options) as Tensor;
+  const dtype = dtypeOf('eye', options, 'float32');
+  const shape = checkShape('eye', [rows, columns]);
+  const made = run('eye', [], shape, dtype, undefined, undefined, placeOf('eye', options));
+  return withOptions(made, options) as Tensor;
 }
 
 /** Options of the random tensors. */
@@ -297,9 +321,10 @@ function random(
 ): Tensor {
   const name = op === 'randomUniform' ? 'rand' : 'randn';
   const checked = checkShape(name, shape);
+  const place = placeOf(name, options);
   const drawn = live(() => {
     const ints = (options.generator ?? defaultGenerator()).take(sizeOf(checked));
-    return run(op, [], checked, 'float32', ints, [a, b]);
+    return run(op, [], checked, 'float32', ints, [a, b], place);
   });
   return withOptions(drawn, options);
 }

@@ -12,6 +12,8 @@ export interface FormatOptions {
   edgeItems?: number;
   /** Say that the tensor requires a gradient. Default false. */
   requiresGrad?: boolean;
+  /** Said where it is not the CPU. Default 'cpu'. */
+  device?: string;
 }
 
 type Cell = (value: number) => string;
@@ -63,7 +65,7 @@ export function formatTensor(
   options: FormatOptions = {},
 ): string {
   const data = dtype === 'int64' ? Array.from(values, Number) : (values as ArrayLike<number>);
-  const { precision = 4, threshold = 1000, edgeItems = 3, requiresGrad = false } = options;
+  const { precision = 4, threshold = 1000, edgeItems = 3, requiresGrad = false, device = 'cpu' } = options;
   const shorten = data.length > threshold;
   const axes = shape.map((extent) => shown(extent, edgeItems, shorten));
   const visible: number[] = [];
@@ -87,6 +89,7 @@ export function formatTensor(
   const suffixes = [
     ...(data.length === 0 && shape.length > 1 ? [`shape: [${shape.join(', ')}]`] : []),
     ...(dtype === 'float32' || dtype === 'bool' ? [] : [`dtype: '${dtype}'`]),
+    ...(device === 'cpu' ? [] : [`device: '${device}'`]),
     ...(requiresGrad ? ['requiresGrad: true'] : []),
   ];
   const body = data.length === 0 ? '[]' : render(0, 0);

@@ -1,9 +1,10 @@
 import '../symbols';
 import { inspect } from 'node:util';
 import { DisposedError, GradientError, ShapeError, TraceError } from '../errors';
-import { native, nativeError } from '../native';
+import { errorOf, native, nativeError, scratch, Scratch } from '../native';
 import type { GradNode } from '../autograd/node';
 import { hostArray, isFloat, isHalf, type DataOf, type DType } from './dtype';
+import { cpu, deviceName, type Device } from './device';
 import { formatTensor } from './format';
 import { activeRecorder } from './recorder';
 import { currentScope } from './scope';
@@ -65,6 +66,8 @@ export class Tensor<D extends DType = 'float32'> {
 
   /** @internal The native handle; 0 once the memory was given back. */
   _handle = 0;
+  /** @internal The device's number; see device.ts. */
+  _device = 0;
   /** @internal Undefined for a row-major tensor without gaps. */
   readonly _strides: Shape | undefined;
   /** @internal One for the user, one for each place that the autograd graph saved this tensor. */
@@ -101,9 +104,9 @@ export class Tensor<D extends DType = 'float32'> {
     return this.shape.length;
   }
 
-  /** Where the elements are. */
-  get device(): 'cpu' {
-    return 'cpu';
+  /** Where the elements are: `'cpu'` or `'cuda:0'` and so on. See {@link Tensor.to}. */
+  get device(): Device {
+    return deviceName(this._device);
   }
 
   /** Distance of neighbours along each axis, in elements; 0 where an axis is broadcast. */
@@ -159,9 +162,23 @@ export class Tensor<D extends DType = 'float32'> {
     return result;
   }
 
-  /** {@link Tensor.dataSync}, awaitable: on a device that works asynchronously nothing blocks. */
+  /** {@link Tensor.dataSync}, awaitable: of a tensor on another device than the CPU nothing blocks. */
   async data(): Promise<DataOf[D]> {
-    return Promise.resolve(this.dataSync());
+    if (this._device === cpu) return this.dataSync();
+    this._checkReadable('data');
+    if (isHalf(this.dtype)) {
+      using wide = tensorHooks.cast(this, 'float32');
+      return (await wide.data()) as DataOf[D];
+    }
+    const source = this._strides === undefined ? this : tensorHooks.contiguous(this);
+    const result = hostArray(this.dtype, this.size);
+    // The copy is ordered here: what happens to the tensor from now on does not matter.
+    const reading = native.read(source._handle, result);
+    if (source !== this) source.dispose();
+    if (reading === 0) throw nativeError('data');
+    const { status, message } = await reading;
+    if (status !== 0) throw errorOf('data', status, message);
+    return result;
   }
 
   /**
@@ -174,7 +191,9 @@ export class Tensor<D extends DType = 'float32'> {
       throw new ShapeError(`item: the tensor must have one element, its shape is ${formatShape(this.shape)}`);
     }
     if (isHalf(this.dtype)) return this.dataSync()[0] as number;
-    return native.item(this._handle);
+    const value = native.item(this._handle);
+    if (scratch[Scratch.op] !== 0) throw nativeError('item');
+    return value;
   }
 
   /** Nested arrays with the tensor's shape; a number or boolean for rank 0. An int64 beyond 2^53 is rounded. */
@@ -238,9 +257,13 @@ export class Tensor<D extends DType = 'float32'> {
 
   toString(): string {
     if (this._disposed) return `tensor(disposed, shape=${formatShape(this.shape)})`;
-    return formatTensor(this.dataSync(), this.shape, this.dtype, { requiresGrad: this._requiresGrad });
+    return formatTensor(this.dataSync(), this.shape, this.dtype, {
+      requiresGrad: this._requiresGrad,
+      device: this.device,
+    });
   }
 
+  /** @internal (its name is from Node's types, which a program may not have) */
   [inspect.custom](): string {
     return this.toString();
   }

@@ -2,6 +2,7 @@
 import { Step } from '../compile';
 import { withGrad } from '../autograd/node';
 import { TraceError } from '../errors';
+import { toCode } from '../ops/transfer';
 import { tidy } from '../tensor/scope';
 import type { AnyTensor } from '../tensor/tensor';
 import { Interrupt } from './interrupt';
@@ -19,6 +20,8 @@ export interface BatchOptions {
   readonly recording: boolean;
   readonly runEagerly: boolean;
   readonly signal: AbortSignal | undefined;
+  /** The number of the device that steps work on; rows are moved there. */
+  readonly device: () => number;
   /** Called right before each step. */
   readonly before?: () => void;
 }
@@ -88,7 +91,7 @@ export class BatchPass {
     const { results } = withGrad(this.options.recording, () =>
       tidy(() => {
         this.options.before?.();
-        const given = rows();
+        const given = this.moved(rows());
         // In an object: a scope does not take promises.
         return {
           results: steps === 1 ? this.step.submit(given) : this.step.submitScan(given.map((x) => inBatches(x, steps))),
@@ -96,6 +99,11 @@ export class BatchPass {
       }),
     );
     return results;
+  }
+
+  private moved(rows: readonly AnyTensor[]): AnyTensor[] {
+    const device = this.options.device();
+    return rows.map((row) => toCode(row, device));
   }
 
   private async finish(take: Take, submitted: Promise<AnyTensor[]>, steps: number, count: number): Promise<void> {
@@ -122,7 +130,7 @@ export class BatchPass {
     return withGrad(this.options.recording, () =>
       tidy(() => {
         this.options.before?.();
-        return this.body(...rows());
+        return this.body(...this.moved(rows()));
       }),
     );
   }

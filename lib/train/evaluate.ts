@@ -2,8 +2,9 @@
 import { withGrad } from '../autograd/node';
 import { isSource, type Source, type Values } from '../data/batches';
 import type { Samples } from '../data/dataset';
-import type { Module } from '../nn/module';
+import { deviceOfModule, type Module } from '../nn/module';
 import { concat } from '../ops/copies';
+import { toCode } from '../ops/transfer';
 import { tidy } from '../tensor/scope';
 import { checkInteger } from '../tensor/shape';
 import { isTensor, type AnyTensor, type Tensor } from '../tensor/tensor';
@@ -33,7 +34,15 @@ function passOptions(model: Module, options: EvaluationOptions, runEagerly: bool
   const { name, batchSize = 256, signal } = options;
   checkInteger(name, 'batchSize', batchSize, 1, 2 ** 31 - 1);
   // Others may have trained the model in the meantime.
-  return { name, batchSize, recording: false, runEagerly, signal, before: () => model.eval() };
+  return {
+    name,
+    batchSize,
+    recording: false,
+    runEagerly,
+    signal,
+    device: () => deviceOfModule(model),
+    before: () => model.eval(),
+  };
 }
 
 function refuseBatchSize({ name, batchSize }: EvaluationOptions): void {
@@ -119,7 +128,9 @@ export async function predict(model: Module, data: PredictionData, options: Eval
   const { x } = isTensor(data) ? { x: data } : (data as Samples);
   x._check('predict');
   if (x.rank === 0) throw new RangeError('predict: a scalar has no batch axis');
-  if (x.shape[0] === 0) return withGrad(false, () => tidy(() => model.forward(x)));
+  if (x.shape[0] === 0) {
+    return withGrad(false, () => tidy(() => model.forward(toCode(x, deviceOfModule(model)))));
+  }
   return predictWith(
     model,
     viewFeed(pass, x.shape[0], (start, end) => [x.slice([start, end])]),

@@ -2,7 +2,7 @@
 import { isSource, type Pair, type Source } from '../data/batches';
 import { TensorDataset, type Samples } from '../data/dataset';
 import { DataLoader, inOrder } from '../data/loader';
-import type { Module } from '../nn/module';
+import { deviceOfModule, type Module } from '../nn/module';
 import { tensor } from '../tensor/creation';
 import { permutation } from '../tensor/shuffle';
 import type { AnyTensor, Tensor } from '../tensor/tensor';
@@ -101,22 +101,43 @@ export function trainingFeed(model: Module, compiled: Compiled, data: TrainingDa
   };
   const { stepsPerEpoch: limit, prefetch, signal } = options;
   const passWith = (body: (...rows: AnyTensor[]) => AnyTensor[], batchSize: number): BatchPass =>
-    new BatchPass(body, { ...passOptions(compiled, batchSize, signal), before: () => model.training || model.train() });
+    new BatchPass(body, {
+      ...passOptions(model, compiled, batchSize, signal),
+      before: () => model.training || model.train(),
+    });
   const memory = ordersOf(data, options);
   if (memory === null) {
     const pass = passWith(train as (...rows: AnyTensor[]) => AnyTensor[], 1);
     return streamFeed(pass, data as Source<Pair>, { name: 'fit', prefetch, onlyX: false, limit });
   }
-  const { dataset, batchSize } = memory;
+  const { batchSize } = memory;
+  // As a whole, once: a step gathers its samples itself.
+  const dataset = memory.dataset.to(deviceOfModule(model));
   const body = (index: AnyTensor): AnyTensor[] => {
     const { x, y } = dataset.gather(index as Tensor<'int32'>);
     return train(x, y);
   };
-  return memoryFeed(passWith(body, batchSize), memory, limit);
+  const feed = memoryFeed(passWith(body, batchSize), memory, limit);
+  return dataset === memory.dataset ? feed : closing(feed, dataset);
 }
 
-function passOptions(compiled: Compiled, batchSize: number, signal: AbortSignal | undefined): BatchOptions {
-  return { name: 'fit', batchSize, recording: true, runEagerly: compiled.runEagerly, signal };
+function passOptions(
+  model: Module,
+  { runEagerly }: Compiled,
+  batchSize: number,
+  signal: AbortSignal | undefined,
+): BatchOptions {
+  return { name: 'fit', batchSize, recording: true, runEagerly, signal, device: () => deviceOfModule(model) };
+}
+
+/** A feed that gives its own copy of the data back. */
+function closing(feed: Feed, { x, y }: TensorDataset): Feed {
+  const close = async (): Promise<void> => {
+    await feed.close();
+    x.dispose();
+    y.dispose();
+  };
+  return { ...feed, close };
 }
 
 interface Memory {

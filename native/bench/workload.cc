@@ -36,13 +36,13 @@ TensorView transposed(TensorView view) {
 }
 
 Workload::~Workload() {
-  for (const auto& [data, bytes] : memory_) backend_.deallocate(data, bytes);
+  for (const auto& [data, bytes] : memory_) backend_.deallocate(backend_.device, data, bytes);
 }
 
 TensorView Workload::allocateView(const Shape& shape, DType dtype) {
   TensorView view = viewOf(nullptr, dtype, shape);
   const size_t bytes = static_cast<size_t>(view.size * kDTypeBytes[static_cast<int>(dtype)]);
-  view.data = backend_.allocate(bytes);
+  view.data = backend_.allocate(backend_.device, bytes);
   if (!view.data) {
     fprintf(stderr, "kindling_bench: out of memory\n");
     exit(1);

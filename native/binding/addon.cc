@@ -10,6 +10,7 @@
 #include <mutex>
 #include <new>
 
+#include "binding/devices.h"
 #include "binding/environment.h"
 #include "binding/programs.h"
 #include "core/allocator.h"
@@ -59,8 +60,17 @@ bool isObject(napi_env env, napi_value value) {
   return napi_typeof(env, value, &type) == napi_ok && type == napi_object;
 }
 
+/// The device that the scratch array names, made ready; nullptr and a message where it is not
+/// there.
+const Backend* backendFromScratch(Environment& environment) {
+  const Backend* const backend = findBackend(toInt32(environment.scratch()[kScratchDevice]));
+  if (backend) environment.enter(*backend);
+  return backend;
+}
+
 /// Creates the tensor that the scratch array describes at `place`: dtype, rank, dimensions.
-Status createFromScratch(Environment& environment, int place, Handle* handle) {
+Status createFromScratch(Environment& environment, const Backend& backend, int place,
+                         Handle* handle) {
   const double* at = environment.scratch() + place;
   const int32_t dtype = toInt32(at[0]);
   const int32_t rank = toInt32(at[1]);
@@ -71,30 +81,45 @@ Status createFromScratch(Environment& environment, int place, Handle* handle) {
   int64_t shape[kMaxRank];
   for (int axis = 0; axis < rank; ++axis) shape[axis] = toInteger(at[2 + axis]);
   return retryAfterSweep(environment, [&] {
-    return environment.tensors().create(cpuBackend(), static_cast<DType>(dtype), rank, shape,
-                                        handle);
+    return environment.tensors().create(backend, static_cast<DType>(dtype), rank, shape, handle);
   });
 }
 
-/// Fills the environment's call record from the scratch array and creates the outputs.
-Status readCall(Environment& environment, Handle* outputs) {
+/// Fills the environment's call record from the scratch array and creates the outputs, on the
+/// device of the inputs.
+Status readCall(Environment& environment, const Backend** where, Handle* outputs) {
   const double* scratch = environment.scratch();
   OpCall& call = environment.call();
   const int32_t code = toInt32(scratch[kScratchOp]);
   if (code < 0 || code >= kOpCount) return fail(Status::badArgument, "unknown op %d", code);
   call.op = static_cast<Op>(code);
   const OpInfo& info = opInfo(call.op);
+  const Backend* backend = nullptr;
   for (int i = 0; i < info.inputs; ++i) {
     const auto* slot = environment.tensors().find(toHandle(scratch[kScratchInputs + i]));
     if (!slot) return fail(Status::badHandle, "%s: input %d was disposed", info.name, i);
     call.inputs[i] = slot->view;
+    const Backend& home = slot->storage->backend();
+    if (isReadByHost(call.op, i)) {
+      if (home.device == kCpu) continue;
+      return fail(Status::badArgument, "%s: input %d must be on the CPU", info.name, i);
+    }
+    if (backend && backend != &home) {
+      return fail(Status::badArgument, "%s: operands are on %s and %s", info.name, backend->name,
+                  home.name);
+    }
+    backend = &home;
     environment.settle(slot->storage, info.outputs == 0);
   }
   for (int i = 0; i < info.ints; ++i) call.ints[i] = toInt32(scratch[kScratchInts + i]);
   for (int i = 0; i < info.floats; ++i) call.floats[i] = scratch[kScratchFloats + i];
+  if (info.inputs == 0) backend = backendFromScratch(environment);
+  if (!backend) return Status::deviceFailed;
+  environment.enter(*backend);
+  *where = backend;
   for (int i = 0; i < info.outputs; ++i) {
-    const Status status =
-        createFromScratch(environment, kScratchOutputs + i * kScratchOutputSize, &outputs[i]);
+    const Status status = createFromScratch(environment, *backend,
+                                            kScratchOutputs + i * kScratchOutputSize, &outputs[i]);
     if (status != Status::ok) return status;
     call.outputs[i] = environment.tensors().find(outputs[i])->view;
   }
@@ -113,8 +138,9 @@ napi_value run(napi_env env, napi_callback_info info) {
   const Arguments arguments = argumentsOf(env, info);
   Environment& environment = *arguments.environment;
   Handle outputs[kMaxOutputs] = {};
-  Status status = readCall(environment, outputs);
-  if (status == Status::ok) status = execute(cpuBackend(), environment.call());
+  const Backend* backend = nullptr;
+  Status status = readCall(environment, &backend, outputs);
+  if (status == Status::ok) status = execute(*backend, environment.call());
   if (status != Status::ok) {
     for (Handle output : outputs) {
       if (output) environment.release(output);
@@ -204,14 +230,16 @@ napi_value fromHost(napi_env env, napi_callback_info info) {
     return failed(env, environment, fail(Status::badArgument, "not a supported typed array"));
   }
   Handle handle = 0;
-  Status status = createFromScratch(environment, kScratchOutputs, &handle);
+  const Backend* const backend = backendFromScratch(environment);
+  if (!backend) return failed(env, environment, Status::deviceFailed);
+  Status status = createFromScratch(environment, *backend, kScratchOutputs, &handle);
   if (status != Status::ok) return failed(env, environment, status);
   if (bytesOf(environment, handle) != bytes) {
     status = fail(Status::badShape, "the array has %zu bytes, the tensor %zu", bytes,
                   bytesOf(environment, handle));
   } else {
     void* target = environment.tensors().find(handle)->view.data;
-    status = cpuBackend().copyFromHost(target, data, bytes);
+    status = backend->copyFromHost(backend->device, target, data, bytes);
   }
   if (status != Status::ok) {
     environment.release(handle);
@@ -238,46 +266,56 @@ napi_value toHost(napi_env env, napi_callback_info info) {
   } else if (!slot->view.contiguous || bytesOf(environment, handle) != bytes) {
     status = fail(Status::badShape, "the array does not match the tensor's memory");
   } else {
+    const Backend& backend = slot->storage->backend();
+    environment.enter(backend);
     environment.settle(slot->storage, false);
-    status = cpuBackend().copyToHost(data, slot->view.data, bytes);
+    status = backend.copyToHost(backend.device, data, slot->view.data, bytes);
   }
   return status == Status::ok ? number(env, 1) : failed(env, environment, status);
 }
 
-/// item(handle): the first element as a number (an int64 beyond 2^53 rounded; a half's bits, which
-/// TypeScript has converted before); NaN for a stale handle or an empty tensor, which TypeScript
-/// has excluded.
+/// An element as a number; a half's bits mean nothing here, TypeScript has converted it before.
+double numberAt(const void* data, DType dtype) {
+  switch (dtype) {
+    case DType::float32:
+      return static_cast<double>(*static_cast<const float*>(data));
+    case DType::int32:
+      return *static_cast<const int32_t*>(data);
+    case DType::float64:
+      return *static_cast<const double*>(data);
+    case DType::int64:
+      return static_cast<double>(*static_cast<const int64_t*>(data));
+    case DType::boolean:
+    case DType::uint8:
+      return *static_cast<const uint8_t*>(data);
+    case DType::float16:
+    case DType::bfloat16:
+      break;
+  }
+  return NAN;
+}
+
+/// item(handle): the first element as a number (an int64 beyond 2^53 rounded). The scratch array
+/// has the status: a device may tell of an earlier failure here.
 napi_value item(napi_env env, napi_callback_info info) {
   const Arguments arguments = argumentsOf(env, info);
+  Environment& environment = *arguments.environment;
   uint32_t handle = 0;
   napi_get_value_uint32(env, arguments.values[0], &handle);
-  const auto* slot = arguments.environment->tensors().find(handle);
+  const auto* slot = environment.tensors().find(handle);
   double value = NAN;
-  if (slot && slot->view.size > 0) {
-    arguments.environment->settle(slot->storage, false);
-    const void* data = slot->view.data;
-    switch (slot->view.dtype) {
-      case DType::float32:
-        value = static_cast<double>(*static_cast<const float*>(data));
-        break;
-      case DType::int32:
-        value = *static_cast<const int32_t*>(data);
-        break;
-      case DType::float64:
-        value = *static_cast<const double*>(data);
-        break;
-      case DType::int64:
-        value = static_cast<double>(*static_cast<const int64_t*>(data));
-        break;
-      case DType::boolean:
-      case DType::uint8:
-        value = *static_cast<const uint8_t*>(data);
-        break;
-      case DType::float16:
-      case DType::bfloat16:
-        break;
-    }
+  Status status = Status::ok;
+  if (!slot) {
+    status = fail(Status::badHandle, "the tensor was disposed");
+  } else if (slot->view.size > 0) {
+    environment.settle(slot->storage, false);
+    const Backend& backend = slot->storage->backend();
+    environment.enter(backend);
+    alignas(8) char element[8];
+    status = backend.copyToHost(backend.device, element, slot->view.data, sizeOf(slot->view.dtype));
+    if (status == Status::ok) value = numberAt(element, slot->view.dtype);
   }
+  environment.scratch()[kScratchOp] = static_cast<double>(status);
   napi_value result = nullptr;
   napi_create_double(env, value, &result);
   return result;
@@ -395,6 +433,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exportFast(env, exports, environment.get());
   exportRest(env, exports, environment.get());
   exportPrograms(env, exports, environment.get());
+  exportDevices(env, exports, environment.get());
   PoolUsers::add();
   // The hook runs while the environment can still be used; V8 frees the weak references itself.
   env.AddCleanupHook(

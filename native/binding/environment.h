@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "binding/programs.h"
+#include "core/devices.h"
 #include "core/tensor_table.h"
 
 namespace kindling {
@@ -19,18 +20,24 @@ constexpr int kScratchOutputs = 16;  // per output: dtype, rank, dimensions
 constexpr int kScratchOutputSize = 2 + kMaxRank;
 constexpr int kScratchInts = 66;
 constexpr int kScratchFloats = 90;
+constexpr int kScratchDevice = 98;  // of the outputs of an op without inputs: a DeviceCode
 // A view takes the place of an output, followed by:
 constexpr int kScratchStrides = 26;
 constexpr int kScratchOffset = 36;
 
 class Environment {
  public:
-  explicit Environment(napi_env env) : env_(env) {}
+  explicit Environment(napi_env env) : env_(env), programs_(queue_) {}
 
   TensorTable& tensors() { return tensors_; }
   OpCall& call() { return call_; }
   double* scratch() { return scratch_; }
   Programs& programs() { return programs_; }
+
+  /// To be called before anything is asked of a backend, unless it is the CPU's.
+  void enter(const Backend& backend) {
+    if (backend.run) queue_.enter();
+  }
 
   /// Waits for compiled steps that are under way where they write memory that is about to be read,
   /// or use memory that is about to be written.
@@ -63,6 +70,7 @@ class Environment {
   static constexpr size_t kSweepCount = 16384;
 
   napi_env env_;
+  DeviceQueue queue_;  // first: it outlives what works in its order
   TensorTable tensors_;
   Programs programs_;
   OpCall call_;                        // reused, so that a call does not clear it

@@ -28,9 +28,10 @@ Programs::~Programs() {
   if (told_ && !isClosed_) napi_release_threadsafe_function(told_, napi_tsfn_abort);
 }
 
-uint32_t Programs::create(const double* words, size_t count) {
+uint32_t Programs::create(DeviceCode device, const double* words, size_t count) {
   std::shared_ptr<const Program> program;
-  if (Program::parse(cpuBackend(), words, count, &program) != Status::ok) return 0;
+  const Backend* const backend = findBackend(device);
+  if (!backend || Program::parse(*backend, words, count, &program) != Status::ok) return 0;
   programs_.emplace(nextProgram_, std::move(program));
   return nextProgram_++;
 }
@@ -48,7 +49,7 @@ bool Programs::listen(napi_env env, napi_value callback) {
     return false;
   }
   napi_unref_threadsafe_function(env, told_);
-  executor_.reset(new (std::nothrow) Executor(cpuBackend(), onDone, this));
+  executor_.reset(new (std::nothrow) Executor(queue_, onDone, this));
   return executor_ != nullptr;
 }
 
@@ -104,14 +105,17 @@ namespace {
 
 struct Call {
   Environment* environment;
-  napi_value argument;
+  napi_value argument, second;
 };
 
 Call callOf(napi_env env, napi_callback_info info) {
-  Call call{nullptr, nullptr};
-  size_t count = 1;
+  Call call{nullptr, nullptr, nullptr};
+  size_t count = 2;
+  napi_value arguments[2];
   void* data = nullptr;
-  napi_get_cb_info(env, info, &count, &call.argument, nullptr, &data);
+  napi_get_cb_info(env, info, &count, arguments, nullptr, &data);
+  call.argument = arguments[0];
+  call.second = arguments[1];
   call.environment = static_cast<Environment*>(data);
   return call;
 }
@@ -144,31 +148,38 @@ constexpr size_t kLaunchHeader = 4;
 constexpr int64_t kMostRepeats = 65536;
 
 /// Makes a tensor for a result.
-Status makeResult(Environment& environment, const TensorView& view, int64_t repeats,
-                  Handle* handle) {
+Status makeResult(Environment& environment, const Backend& backend, const TensorView& view,
+                  int64_t repeats, Handle* handle) {
   int64_t shape[kMaxRank];
   const int front = repeats != 0 ? 1 : 0;
   if (view.rank + front > kMaxRank) return fail(Status::badShape, "a result has too many axes");
   shape[0] = repeats;
   for (int axis = 0; axis < view.rank; ++axis) shape[axis + front] = view.shape[axis];
   return retryAfterSweep(environment, [&] {
-    return environment.tensors().create(cpuBackend(), view.dtype, view.rank + front, shape, handle);
+    return environment.tensors().create(backend, view.dtype, view.rank + front, shape, handle);
   });
 }
 
 /// Resolves the handles and makes the outputs, whose handles are written back.
 Status bind(Environment& environment, const Program& program, double* handles, Run* run) {
   const auto& bindings = program.bindings();
+  environment.enter(program.backend());
   for (size_t i = 0; i < bindings.size(); ++i) {
     Handle handle = static_cast<Handle>(toInteger(handles[i]));
     const bool isResult = bindings[i].role == Role::result;
     if (isResult) {
-      const Status status = makeResult(environment, bindings[i].view, run->repeats, &handle);
+      const Status status =
+          makeResult(environment, program.backend(), bindings[i].view, run->repeats, &handle);
       if (status != Status::ok) return status;
       handles[i] = handle;
     }
     const TensorTable::Slot* slot = environment.tensors().find(handle);
     if (!slot) return fail(Status::badHandle, "a tensor that the step uses was disposed");
+    const Backend& home = bindings[i].isOnHost ? cpuBackend() : program.backend();
+    if (&slot->storage->backend() != &home) {
+      return fail(Status::badArgument, "the step was compiled for %s, a tensor is on %s", home.name,
+                  slot->storage->backend().name);
+    }
     const Status status = isResult ? Status::ok : program.checkBinding(i, slot->view, run->repeats);
     if (status != Status::ok) return status;
     run->storages.push_back(slot->storage);
@@ -177,6 +188,7 @@ Status bind(Environment& environment, const Program& program, double* handles, R
   return Status::ok;
 }
 
+/// createProgram(numbers, device)
 napi_value createProgram(napi_env env, napi_callback_info info) {
   const Call call = callOf(env, info);
   double* words = nullptr;
@@ -184,7 +196,9 @@ napi_value createProgram(napi_env env, napi_callback_info info) {
   if (!doublesOf(env, call.argument, &words, &count)) {
     return failed(env, *call.environment, fail(Status::badArgument, "not a Float64Array"));
   }
-  const uint32_t id = call.environment->programs().create(words, count);
+  int32_t device = kCpu;
+  napi_get_value_int32(env, call.second, &device);
+  const uint32_t id = call.environment->programs().create(device, words, count);
   return id ? number(env, id) : failed(env, *call.environment, Status::badArgument);
 }
 

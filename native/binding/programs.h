@@ -19,13 +19,14 @@ class Environment;
 
 class Programs {
  public:
-  Programs() = default;
+  /// What runs on a device is done in the order of `queue`.
+  explicit Programs(DeviceQueue& queue) : queue_(queue) {}
   ~Programs();
   Programs(const Programs&) = delete;
   Programs& operator=(const Programs&) = delete;
 
   /// 0 and a message where the numbers are not a program.
-  uint32_t create(const double* words, size_t count);
+  uint32_t create(DeviceCode device, const double* words, size_t count);
   void release(uint32_t id) { programs_.erase(id); }
   std::shared_ptr<const Program> find(uint32_t id) const;
 
@@ -53,6 +54,7 @@ class Programs {
   static void deliver(napi_env env, napi_value callback, void* context, void* data);
   void deliverAll(napi_env env, napi_value callback);
 
+  DeviceQueue& queue_;
   std::unordered_map<uint32_t, std::shared_ptr<const Program>> programs_;
   uint32_t nextProgram_ = 1;
   napi_threadsafe_function told_ = nullptr;

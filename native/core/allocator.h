@@ -6,19 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "core/memory_stats.h"
+
 namespace kindling {
 
 constexpr size_t kAlignment = 64;
-
-struct MemoryStats {
-  uint64_t allocatedBytes;      // in use, in size-class bytes
-  uint64_t peakAllocatedBytes;  // since start or resetPeak()
-  uint64_t cachedBytes;         // free, kept for reuse
-  uint64_t reservedBytes;  // taken from the operating system: in use + cached + slab remainders
-  uint64_t limitBytes;     // 0: no limit
-  uint64_t allocations;    // calls of allocate() that succeeded
-  uint64_t cacheHits;      // of these, served from the cache
-};
 
 /// nullptr when the operating system refuses, or when `reservedBytes` would pass the limit even
 /// after the cache was given back. Zero bytes give a valid, distinct block. Contents are undefined.

@@ -63,9 +63,8 @@ void Executor::drain() {
 
 void Executor::trim() {
   const std::lock_guard<std::mutex> lock(arenaMutex_);
-  if (arena_) backend_.deallocate(arena_, arenaBytes_);
-  arena_ = nullptr;
-  arenaBytes_ = 0;
+  arena_ = StorageRef();
+  arenas_.clear();
 }
 
 void Executor::work() {
@@ -101,9 +100,26 @@ void Executor::work() {
 
 Status Executor::perform(Run& run, std::string* message) {
   const std::lock_guard<std::mutex> lock(arenaMutex_);
-  const Status status = ensureArena(run.program->arenaBytes());
-  if (status == Status::ok) return repeat(run, message);
-  *message = std::string(lastErrorMessage()) + "; nothing was updated";
+  const bool isElsewhere = run.program->backend().synchronize != nullptr;
+  if (isElsewhere) order_.enter();
+  const Status status = ensureArena(*run.program);
+  if (status != Status::ok) {
+    *message = std::string(lastErrorMessage()) + "; nothing was updated";
+    return status;
+  }
+  const Status ran = repeat(run, message);
+  // Also after a failure: what was launched before it uses the run's memory.
+  const Status waited = isElsewhere ? wait(run, message) : Status::ok;
+  return ran == Status::ok ? waited : ran;
+}
+
+/// A device tells of a bad index only here; its kernels have left all updates after it undone.
+Status Executor::wait(const Run& run, std::string* message) {
+  const Backend& backend = run.program->backend();
+  const Status status = backend.synchronize(backend.device);
+  if (status == Status::ok) return status;
+  *message = lastErrorMessage();
+  *message += run.repeats > 1 ? "; the steps before it were done" : "; nothing was updated";
   return status;
 }
 
@@ -112,7 +128,7 @@ Status Executor::repeat(Run& run, std::string* message) {
   const int64_t count = run.repeats > 0 ? run.repeats : 1;
   const double* live = run.live.data();
   for (int64_t done = 0; done < count; ++done, live += program.liveCount()) {
-    const Status status = program.run(backend_, arena_, run.data.data(), live,
+    const Status status = program.run(arena_->data(), run.data.data(), live,
                                       run.seconds.empty() ? nullptr : run.seconds.data());
     if (status != Status::ok) {
       *message = lastErrorMessage();
@@ -129,13 +145,28 @@ Status Executor::repeat(Run& run, std::string* message) {
   return Status::ok;
 }
 
-Status Executor::ensureArena(size_t bytes) {
-  if (bytes <= arenaBytes_ && arena_) return Status::ok;
-  if (arena_) backend_.deallocate(arena_, arenaBytes_);
-  arena_ = backend_.allocate(bytes);
-  arenaBytes_ = arena_ ? bytes : 0;
-  if (arena_) return Status::ok;
-  return fail(Status::outOfMemory, "no memory for the %zu bytes of the step's buffers", bytes);
+Status Executor::ensureArena(const Program& program) {
+  const Backend& backend = program.backend();
+  const size_t bytes = program.arenaBytes();
+  StorageRef* place = nullptr;
+  for (StorageRef& arena : arenas_) {
+    if (&arena->backend() == &backend) place = &arena;
+  }
+  if (!place || (*place)->bytes() < bytes) {
+    arena_ = StorageRef();
+    if (place) {
+      std::swap(*place, arenas_.back());
+      arenas_.pop_back();  // before the new one is made: both may not fit
+    }
+    StorageRef made = Storage::create(backend, bytes);
+    if (!made) {
+      return fail(Status::outOfMemory, "no memory for the %zu bytes of the step's buffers", bytes);
+    }
+    arenas_.push_back(std::move(made));
+    place = &arenas_.back();
+  }
+  arena_ = *place;
+  return Status::ok;
 }
 
 }  // namespace kindling

@@ -1,6 +1,6 @@
 #pragma once
 // Runs programs one after the other on a thread of its own, so that the thread which submits them
-// (JavaScript's) stays free. Programs share one arena: only one runs at a time.
+// (JavaScript's) stays free. Programs of one device share an arena: only one runs at a time.
 
 #include <condition_variable>
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/devices.h"
 #include "core/program.h"
 #include "core/storage.h"
 
@@ -34,8 +35,9 @@ class Executor {
   /// one that was cancelled before it began.
   using Done = void (*)(void* context, const Run& run, Status status, const char* message);
 
-  Executor(const Backend& backend, Done done, void* context)
-      : backend_(backend), done_(done), context_(context) {}
+  /// `queue` is entered before a program of another device than the CPU runs.
+  Executor(DeviceQueue& queue, Done done, void* context)
+      : order_(queue), done_(done), context_(context) {}
   /// Cancels what has not begun, waits for what has; `done` is not called any more.
   ~Executor();
   Executor(const Executor&) = delete;
@@ -50,17 +52,18 @@ class Executor {
   /// Returns when everything submitted so far has ended.
   void drain();
 
-  /// Gives the arena back; it comes again with the next run.
+  /// Gives the arenas back; they come again with the next run.
   void trim();
 
  private:
   void work();
   Status perform(Run& run, std::string* message);
   Status repeat(Run& run, std::string* message);
-  Status ensureArena(size_t bytes);
+  Status wait(const Run& run, std::string* message);
+  Status ensureArena(const Program& program);
   void finish(const Run& run, Status status, const char* message);
 
-  const Backend& backend_;
+  DeviceQueue& order_;
   const Done done_;
   void* const context_;
   std::thread thread_;
@@ -71,8 +74,8 @@ class Executor {
   bool running_ = false;
   bool stopping_ = false;
   std::mutex arenaMutex_;
-  void* arena_ = nullptr;
-  size_t arenaBytes_ = 0;
+  std::vector<StorageRef> arenas_;  // one for each device
+  StorageRef arena_;                // of the program that runs
 };
 
 }  // namespace kindling

@@ -56,6 +56,10 @@ struct OpInfo {
 
 const OpInfo& opInfo(Op op);
 
+/// Whether an input is read by the host on every device, and so is in its memory: the code of a
+/// chain of elementwise ops, on which depends what is launched.
+inline bool isReadByHost(Op op, int input) { return op == Op::fused && input == 0; }
+
 /// FNV-1a over the rows, to recognise an addon and a TypeScript table of different builds.
 uint32_t opTableHash();
 

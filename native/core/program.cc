@@ -137,7 +137,18 @@ void Program::fillAttributes(const Step& step, const double* from, OpCall* call)
   for (int i = 0; i < info.floats; ++i) call->floats[i] = from[info.ints + i];
 }
 
-Status Program::parseStep(const Backend& backend, Reader& reader) {
+/// Notes that a value is read by the host, or not; false where it is to be both, or cannot be.
+bool Program::placeOperand(int32_t binding, bool onHost) {
+  if (!backend_->run) return true;
+  if (binding < 0) return !onHost;
+  Binding& bound = bindings_[static_cast<size_t>(binding)];
+  const bool isKnown = bound.isUsed;
+  bound.isUsed = true;
+  if (!isKnown) bound.isOnHost = onHost;
+  return bound.isOnHost == onHost && (!onHost || bound.role == Role::captured);
+}
+
+Status Program::parseStep(Reader& reader) {
   const int32_t code = toInt32(reader.next());
   if (code < 0 || code >= kOpCount) return fail(Status::badArgument, "program: unknown op");
   Step step;
@@ -146,8 +157,8 @@ Status Program::parseStep(const Backend& backend, Reader& reader) {
   step.operands = static_cast<int32_t>(operands_.size());
   step.numbers = static_cast<int32_t>(numbers_.size());
   const OpInfo& info = opInfo(step.op);
-  if (!backend.kernels[code]) {
-    return fail(Status::unsupported, "backend %s has no kernel for %s", backend.name, info.name);
+  if (!backend_->kernels[code]) {
+    return fail(Status::unsupported, "backend %s has no kernel for %s", backend_->name, info.name);
   }
   OpCall call;
   call.op = step.op;
@@ -158,6 +169,9 @@ Status Program::parseStep(const Backend& backend, Reader& reader) {
     }
     operands_.push_back(static_cast<int32_t>(value));
     const TensorView& view = values_[static_cast<size_t>(value)].view;
+    if (!placeOperand(values_[static_cast<size_t>(value)].binding, isReadByHost(step.op, i))) {
+      return fail(Status::badArgument, "program: %s: an operand is on the other device", info.name);
+    }
     (i < info.inputs ? call.inputs[i] : call.outputs[i - info.inputs]) = view;
     if (i >= info.inputs && !view.contiguous) {
       return fail(Status::badShape, "program: %s: an output must be contiguous", info.name);
@@ -180,6 +194,11 @@ Status Program::parse(const Backend& backend, const double* words, size_t count,
                       std::shared_ptr<const Program>* program) {
   const std::shared_ptr<Program> made(new (std::nothrow) Program);
   if (!made) return fail(Status::outOfMemory, "program: no memory");
+  made->backend_ = &backend;
+  if (backend.beginCapture) {
+    made->replay_.reset(new (std::nothrow) ProgramReplay(*made));
+    if (!made->replay_) return fail(Status::outOfMemory, "program: no memory");
+  }
   Reader reader(words, count);
   const int64_t bindings = reader.integer(), values = reader.integer(), steps = reader.integer();
   const int64_t arena = reader.integer(), live = reader.integer();
@@ -196,7 +215,7 @@ Status Program::parse(const Backend& backend, const double* words, size_t count,
     status = made->parseValue(reader);
   }
   for (int64_t i = 0; i < steps && status == Status::ok && !reader.failed(); ++i) {
-    status = made->parseStep(backend, reader);
+    status = made->parseStep(reader);
   }
   if (status != Status::ok) return status;
   if (reader.failed() || !reader.atEnd()) {
@@ -226,8 +245,7 @@ int64_t Program::bytesOf(size_t i) const {
   return view.size * static_cast<int64_t>(sizeOf(view.dtype));
 }
 
-Status Program::runStep(const Backend& backend, const Step& step, const double* live,
-                        char* const* at, OpCall* call) const {
+Status Program::runStep(const Step& step, const double* live, char* const* at, OpCall* call) const {
   const OpInfo& info = opInfo(step.op);
   call->op = step.op;
   const int32_t* operand = operands_.data() + step.operands;
@@ -241,30 +259,45 @@ Status Program::runStep(const Backend& backend, const Step& step, const double* 
   }
   fillAttributes(step, step.live < 0 ? numbers_.data() + step.numbers : live + step.live, call);
   // Only live attributes can differ from what was checked when the program was made.
-  Status valid = step.live < 0 ? Status::ok : validate(*call);
-  if (valid == Status::ok) valid = validateValues(*call);
-  if (valid != Status::ok) return valid;
-  return backend.kernels[static_cast<int>(step.op)](*call);
+  const Status valid = step.live < 0 ? Status::ok : validate(*call);
+  return valid == Status::ok ? runKernel(*backend_, *call) : valid;
 }
 
-Status Program::run(const Backend& backend, void* arena, void* const* data, const double* live,
-                    double* seconds) const {
-  const std::unique_ptr<char*[]> at(new (std::nothrow) char*[values_.size() + 1]);
-  if (!at) return fail(Status::outOfMemory, "no memory to run a program");
-  for (size_t i = 0; i < values_.size(); ++i) {
+std::unique_ptr<char* []> Program::place(void* arena, void* const* data) const {
+  std::unique_ptr<char*[]> at(new (std::nothrow) char*[values_.size() + 1]);
+  for (size_t i = 0; at && i < values_.size(); ++i) {
     const Value& value = values_[i];
     void* base = value.binding < 0 ? arena : data[value.binding];
     at[i] = static_cast<char*>(base) + value.offset;
   }
+  return at;
+}
+
+Status Program::runSteps(size_t first, size_t end, char* const* at, const double* live,
+                         double* seconds) const {
   OpCall call;
   using Clock = std::chrono::steady_clock;
-  for (size_t i = 0; i < steps_.size(); ++i) {
+  for (size_t i = first; i < end; ++i) {
     const Clock::time_point start = seconds ? Clock::now() : Clock::time_point();
-    const Status status = runStep(backend, steps_[i], live, at.get(), &call);
+    Status status = runStep(steps_[i], live, at, &call);
+    if (status == Status::ok && seconds && backend_->synchronize) {
+      status = backend_->synchronize(backend_->device);
+    }
     if (status != Status::ok) return status;
     if (seconds) seconds[i] += std::chrono::duration<double>(Clock::now() - start).count();
   }
   return Status::ok;
+}
+
+Status Program::runAt(void* arena, void* const* data, const double* live, double* seconds) const {
+  const std::unique_ptr<char*[]> at = place(arena, data);
+  if (!at) return fail(Status::outOfMemory, "no memory to run a program");
+  return runSteps(0, steps_.size(), at.get(), live, seconds);
+}
+
+Status Program::run(void* arena, void* const* data, const double* live, double* seconds) const {
+  if (replay_ && !seconds) return replay_->run(arena, data, live);
+  return runAt(arena, data, live, seconds);
 }
 
 }  // namespace kindling

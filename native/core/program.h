@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/backend.h"
+#include "core/program_replay.h"
 
 namespace kindling {
 
@@ -20,7 +21,9 @@ class Program {
   /// A tensor of the caller's: inputs, captured parameters and state, outputs.
   struct Binding {
     Role role;
-    TensorView view;  // without data
+    TensorView view;        // without data
+    bool isOnHost = false;  // whatever the program's device
+    bool isUsed = false;
   };
 
   /// Reads a program from `count` numbers in the order that lib/compile/encode.ts writes, and
@@ -39,13 +42,28 @@ class Program {
   /// What argument or result `i` of one repetition takes.
   int64_t bytesOf(size_t i) const;
 
+  /// The device that all of it is on.
+  const Backend& backend() const { return *backend_; }
+
   /// Runs every record in order and stops at the first that fails. `arena` has arenaBytes(), `data`
   /// the first element of each binding, `live` the numbers that change from run to run.
-  /// `seconds`, if not null, has a place for each record, to which its time is added.
-  Status run(const Backend& backend, void* arena, void* const* data, const double* live,
-             double* seconds = nullptr) const;
+  /// `seconds`, if not null, has a place for each record, to which its time is added. One thread at
+  /// a time.
+  Status run(void* arena, void* const* data, const double* live, double* seconds = nullptr) const;
+
+  /// The same, always record by record.
+  Status runAt(void* arena, void* const* data, const double* live, double* seconds) const;
+
+  /// Where each value is; nullptr where there is no memory for that.
+  std::unique_ptr<char*[]> place(void* arena, void* const* data) const;
+  /// Records [first, end) over values at these places.
+  Status runSteps(size_t first, size_t end, char* const* at, const double* live,
+                  double* seconds) const;
 
   size_t stepCount() const { return steps_.size(); }
+  bool isLive(size_t step) const { return steps_[step].live >= 0; }
+  /// Where the device keeps what is launched; nullptr on others.
+  const ProgramReplay* replay() const { return replay_.get(); }
 
  private:
   struct Value {
@@ -63,12 +81,14 @@ class Program {
 
   Status parseBinding(Reader& reader);
   Status parseValue(Reader& reader);
-  Status parseStep(const Backend& backend, Reader& reader);
+  bool placeOperand(int32_t binding, bool onHost);
+  Status parseStep(Reader& reader);
   Status checkReach(const Value& value) const;
   void fillAttributes(const Step& step, const double* from, OpCall* call) const;
-  Status runStep(const Backend& backend, const Step& step, const double* live, char* const* at,
-                 OpCall* call) const;
+  Status runStep(const Step& step, const double* live, char* const* at, OpCall* call) const;
 
+  const Backend* backend_ = nullptr;
+  std::unique_ptr<ProgramReplay> replay_;
   std::vector<Binding> bindings_;
   std::vector<Value> values_;
   std::vector<Step> steps_;

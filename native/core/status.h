@@ -16,6 +16,7 @@ enum class Status : int32_t {
   unsupported = 7,
   numerical = 8,  // the values have no result: a singular matrix
   cancelled = 9,
+  deviceFailed = 10,  // a device, its driver or its library refused
 };
 
 /// Records a printf-formatted message for this thread and returns `status`.
@@ -23,5 +24,12 @@ Status fail(Status status, const char* format, ...) __attribute__((format(printf
 
 /// The message of this thread's last fail().
 const char* lastErrorMessage();
+
+/// Has every later message told to `sink` as well, on the thread that failed: how a library with a
+/// copy of this file of its own passes its messages on.
+void setMessageSink(void (*sink)(const char* message));
+
+/// Records a message that another copy of this file has formatted.
+void takeMessage(const char* text);
 
 }  // namespace kindling

@@ -32,7 +32,7 @@ class Storage {
   friend class StorageRef;
   Storage(const Backend& backend, void* data, size_t bytes)
       : backend_(backend), data_(data), bytes_(bytes) {}
-  ~Storage() { backend_.deallocate(data_, bytes_); }
+  ~Storage() { backend_.deallocate(backend_.device, data_, bytes_); }
 
   const Backend& backend_;
   void* data_;
@@ -68,10 +68,10 @@ class StorageRef {
 };
 
 inline StorageRef Storage::create(const Backend& backend, size_t bytes) {
-  void* data = backend.allocate(bytes);
+  void* data = backend.allocate(backend.device, bytes);
   if (!data) return {};
   Storage* storage = new (std::nothrow) Storage(backend, data, bytes);
-  if (!storage) backend.deallocate(data, bytes);
+  if (!storage) backend.deallocate(backend.device, data, bytes);
   return StorageRef(storage);
 }
 

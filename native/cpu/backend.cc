@@ -24,7 +24,10 @@ void fillKernels(Kernel* kernels);
 
 namespace {
 
-Status copyBytes(void* destination, const void* source, size_t bytes) {
+void* allocateOnHost(DeviceCode, size_t bytes) { return allocate(bytes); }
+void deallocateOnHost(DeviceCode, void* data, size_t bytes) { deallocate(data, bytes); }
+
+Status copyBytes(DeviceCode, void* destination, const void* source, size_t bytes) {
   if (bytes) memcpy(destination, source, bytes);
   return Status::ok;
 }
@@ -32,8 +35,9 @@ Status copyBytes(void* destination, const void* source, size_t bytes) {
 Backend makeBackend() {
   Backend backend = {};
   backend.name = "cpu";
-  backend.allocate = allocate;
-  backend.deallocate = deallocate;
+  backend.device = kCpu;
+  backend.allocate = allocateOnHost;
+  backend.deallocate = deallocateOnHost;
   backend.copyFromHost = copyBytes;
   backend.copyToHost = copyBytes;
   switch (activeIsa()) {

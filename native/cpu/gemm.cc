@@ -22,17 +22,17 @@ constexpr int kWidth = GemmVecOf<T>::width;
 constexpr int64_t kMostPacked = 2 << 20;
 
 /// A product in work, and its memory.
-template <typename T>
+template <typename T, typename S>
 struct Work {
-  const GemmProblem<T>* problem;
+  const GemmProblem<T, S>* problem;
   const GemmPlan* plan;
   T *packedRows, *packedColumns;
 };
 
 /// One block of k of a product.
-template <typename T>
+template <typename T, typename S>
 struct Block {
-  const GemmProblem<T>* problem;
+  const GemmProblem<T, S>* problem;
   const GemmPlan* plan;
   int64_t begin, steps;  // of k
   T *packedRows, *packedColumns;
@@ -42,10 +42,10 @@ struct Block {
   bool last;  // of k: what is left of the epilogue is its
 };
 
-template <typename T>
-Block<T> blockOf(const Work<T>& work, int64_t index) {
+template <typename T, typename S>
+Block<T, S> blockOf(const Work<T, S>& work, int64_t index) {
   const int64_t k = work.problem->k, blocks = work.plan->kBlocks;
-  Block<T> block = {
+  Block<T, S> block = {
       work.problem, work.plan, index * k / blocks, 0, work.packedRows, work.packedColumns, 0,
       true,         nullptr,   index == blocks - 1};
   block.steps = (index + 1) * k / blocks - block.begin;
@@ -56,8 +56,8 @@ Block<T> blockOf(const Work<T>& work, int64_t index) {
   return block;
 }
 
-template <typename T>
-int64_t packedRowElements(const GemmProblem<T>& problem, const GemmPlan& plan) {
+template <typename T, typename S>
+int64_t packedRowElements(const GemmProblem<T, S>& problem, const GemmPlan& plan) {
   return plan.packRows ? problem.rowCount * plan.kBlock : 0;
 }
 
@@ -67,9 +67,9 @@ int64_t packedColumnElements(const GemmPlan& plan) {
   return plan.packColumns ? plan.vectors * kWidth<T> * plan.kBlock : 0;
 }
 
-template <typename T>
-void packRowTiles(const Block<T>& block, int64_t begin, int64_t end) {
-  const GemmOperand<T>& from = block.problem->rows;
+template <typename T, typename S>
+void packRowTiles(const Block<T, S>& block, int64_t begin, int64_t end) {
+  const GemmOperand<S>& from = block.problem->rows;
   for (int64_t tile = begin; tile < end; ++tile) {
     const int64_t row = rowOfTile(*block.plan, tile);
     const int rows = static_cast<int>(rowOfTile(*block.plan, tile + 1) - row);
@@ -78,12 +78,12 @@ void packRowTiles(const Block<T>& block, int64_t begin, int64_t end) {
   }
 }
 
-template <typename T>
-void packPanels(const Block<T>& block, int64_t begin, int64_t end) {
-  const GemmProblem<T>& problem = *block.problem;
+template <typename T, typename S>
+void packPanels(const Block<T, S>& block, int64_t begin, int64_t end) {
+  const GemmProblem<T, S>& problem = *block.problem;
   const int64_t width = block.plan->panelVectors * kWidth<T>;
   const int64_t allColumns = block.plan->vectors * kWidth<T>;
-  GemmOperand<T> from = problem.columns;
+  GemmOperand<S> from = problem.columns;
   if (from.across == 1 && block.plan->panelVectors == 2) {
     const int64_t whole = least(end, problem.columnCount / width) - begin;
     if (whole > 0) {
@@ -110,8 +110,8 @@ struct TileKernels {
   TileKernelOf<T> kernels[2][2];
 };
 
-template <typename T>
-TileKernels<T> chooseKernels(const GemmProblem<T>& problem, const GemmPlan& plan) {
+template <typename T, typename S>
+TileKernels<T> chooseKernels(const GemmProblem<T, S>& problem, const GemmPlan& plan) {
   const bool unit = plan.packRows || problem.rows.across == 1;
   const int lastVectors = static_cast<int>(plan.vectors - (plan.panels - 1) * plan.panelVectors);
   const bool partial = problem.columnCount % kWidth<T> != 0;
@@ -126,10 +126,10 @@ TileKernels<T> chooseKernels(const GemmProblem<T>& problem, const GemmPlan& plan
   return chosen;
 }
 
-template <typename T>
-void computeTile(const Block<T>& block, TileKernelOf<T> kernel, TileCallOf<T>* call, int64_t row,
+template <typename T, typename S>
+void computeTile(const Block<T, S>& block, TileKernelOf<T> kernel, TileCallOf<T>* call, int64_t row,
                  int64_t rows, int64_t column) {
-  const GemmProblem<T>& problem = *block.problem;
+  const GemmProblem<T, S>& problem = *block.problem;
   if (!problem.transposed) {
     call->c = problem.c + row * problem.ldc + column;
     call->ldc = problem.ldc;
@@ -160,28 +160,28 @@ void computeTile(const Block<T>& block, TileKernelOf<T> kernel, TileCallOf<T>* c
                   problem.c + column * problem.ldc + row, problem.ldc, epilogue);
 }
 
-template <typename T>
-void setRows(const Block<T>& block, int64_t row, int64_t rows, TileCallOf<T>* call) {
+template <typename T, typename S>
+void setRows(const Block<T, S>& block, int64_t row, int64_t rows, TileCallOf<T>* call) {
   if (block.plan->packRows) {
     call->rows = block.packedRows + row * block.steps;
     call->rowStride = 1;
     call->rowStep = rows;
-  } else {
-    const GemmOperand<T>& from = block.problem->rows;
+  } else if constexpr (std::is_same<T, S>::value) {
+    const GemmOperand<S>& from = block.problem->rows;
     call->rows = from.at(row, block.begin);
     call->rowStride = from.across;
     call->rowStep = from.along;
   }
 }
 
-template <typename T>
-void setColumns(const Block<T>& block, int64_t column, bool last, TileCallOf<T>* call) {
+template <typename T, typename S>
+void setColumns(const Block<T, S>& block, int64_t column, bool last, TileCallOf<T>* call) {
   const GemmPlan& plan = *block.plan;
   if (plan.packColumns) {
     call->columns = block.packedColumns + (column - block.firstPacked) * block.steps;
     call->columnStep = last ? plan.vectors * kWidth<T> - column : plan.panelVectors * kWidth<T>;
-  } else {
-    const GemmOperand<T>& from = block.problem->columns;
+  } else if constexpr (std::is_same<T, S>::value) {
+    const GemmOperand<S>& from = block.problem->columns;
     call->columns = from.data + column + block.begin * from.along;
     call->columnStep = from.along;
   }
@@ -196,8 +196,8 @@ struct TileRange {
 
 /// Tile by tile, so that the rows of one stay in the L1 cache while the panels go by; or panel by
 /// panel, where all rows stay.
-template <typename T>
-void computeTiles(const Block<T>& block, const TileKernels<T>& kernels, const TileRange& range) {
+template <typename T, typename S>
+void computeTiles(const Block<T, S>& block, const TileKernels<T>& kernels, const TileRange& range) {
   const GemmPlan& plan = *block.plan;
   const int64_t tiles = range.endTile - range.firstTile;
   const int64_t panels = range.endPanel - range.firstPanel;
@@ -219,8 +219,8 @@ void computeTiles(const Block<T>& block, const TileKernels<T>& kernels, const Ti
   }
 }
 
-template <typename T>
-void computePart(Block<T> block, const TileKernels<T>& kernels, int64_t part) {
+template <typename T, typename S>
+void computePart(Block<T, S> block, const TileKernels<T>& kernels, int64_t part) {
   const GemmPlan& plan = *block.plan;
   const int64_t rowPart = part / plan.columnParts, columnPart = part % plan.columnParts;
   TileRange range = {rowPart * plan.rowTiles / plan.rowParts,
@@ -238,8 +238,8 @@ void computePart(Block<T> block, const TileKernels<T>& kernels, int64_t part) {
   }
 }
 
-template <typename T>
-void packBlock(const Block<T>& block) {
+template <typename T, typename S>
+void packBlock(const Block<T, S>& block) {
   const GemmPlan& plan = *block.plan;
   const int64_t tiles = plan.packRows ? plan.rowTiles : 0;
   const int64_t panels = plan.packColumns && !plan.packInParts ? plan.panels : 0;
@@ -259,8 +259,9 @@ void packBlock(const Block<T>& block) {
 }
 
 /// Computes the blocks [begin, end) of k: all parts of the result, each through all blocks.
-template <typename T>
-void computeBlocks(const Work<T>& work, const TileKernels<T>& kernels, int64_t begin, int64_t end) {
+template <typename T, typename S>
+void computeBlocks(const Work<T, S>& work, const TileKernels<T>& kernels, int64_t begin,
+                   int64_t end) {
   const auto computeAll = [&](int64_t part) {
     for (int64_t i = begin; i < end; ++i) computePart(blockOf(work, i), kernels, part);
   };
@@ -272,14 +273,14 @@ void computeBlocks(const Work<T>& work, const TileKernels<T>& kernels, int64_t b
       const_cast<void*>(static_cast<const void*>(&computeAll)));
 }
 
-template <typename T>
-bool multiplyPiece(const GemmProblem<T>& problem, int threads) {
+template <typename T, typename S>
+bool multiplyPiece(const GemmProblem<T, S>& problem, int threads) {
   const GemmPlan plan = makePlan(problem, threads);
   const int64_t rowFloats = ceilDivide(packedRowElements(problem, plan), 16) * 16;
   Scratch scratch;
   T* packed = scratch.take<T>(rowFloats + packedColumnElements<T>(plan));
   if (!packed) return false;
-  const Work<T> work = {&problem, &plan, packed, packed + rowFloats};
+  const Work<T, S> work = {&problem, &plan, packed, packed + rowFloats};
   const TileKernels<T> kernels = chooseKernels(problem, plan);
   // Blocks whose parts share packed memory are done one after the other.
   const bool shared = plan.packRows || (plan.packColumns && !plan.packInParts);
@@ -292,12 +293,12 @@ bool multiplyPiece(const GemmProblem<T>& problem, int threads) {
 }
 
 /// Cuts what is too large to be packed whole.
-template <typename T>
-bool multiplyInPieces(const GemmProblem<T>& problem, int threads) {
+template <typename T, typename S>
+bool multiplyInPieces(const GemmProblem<T, S>& problem, int threads) {
   constexpr int64_t kMost = kMostPacked / kBlockSteps;
   for (int64_t column = 0; column < problem.columnCount; column += kMost) {
     for (int64_t row = 0; row < problem.rowCount; row += kMost) {
-      GemmProblem<T> piece = problem;
+      GemmProblem<T, S> piece = problem;
       piece.rowCount = least(kMost, problem.rowCount - row);
       piece.columnCount = least(kMost, problem.columnCount - column);
       piece.rows.data = problem.rows.at(row, 0);
@@ -314,8 +315,8 @@ bool multiplyInPieces(const GemmProblem<T>& problem, int threads) {
   return true;
 }
 
-template <typename T>
-void multiplyDots(const DotProblemOf<T>& problem) {
+template <typename T, typename S>
+void multiplyDots(const DotProblemOf<T, S>& problem) {
   const int64_t costOfOne = problem.few * vectorsOf<T>(problem.k) + 1;
   const int64_t grain = ceilDivide(kParallelCost / 2, costOfOne);
   parallelFor(problem.many, grain, 8,
@@ -323,16 +324,16 @@ void multiplyDots(const DotProblemOf<T>& problem) {
 }
 
 /// Whether the product is one for gemm_stream.h.
-template <typename T>
-bool streams(const GemmProblem<T>& p) {
+template <typename T, typename S>
+bool streams(const GemmProblem<T, S>& p) {
   const int64_t cStep = p.transposed ? p.ldc : 1;
   return p.rowCount <= 2 && p.columns.across == 1 && (cStep == 1 || p.columnCount == 1);
 }
 
-template <typename T>
-void multiplyStream(const GemmProblem<T>& p) {
+template <typename T, typename S>
+void multiplyStream(const GemmProblem<T, S>& p) {
   const int64_t cStride = p.transposed ? 1 : p.ldc;
-  const StreamProblem<T> stream = {
+  const StreamProblem<T, S> stream = {
       p.rowCount,     p.columnCount,   p.k, p.rows.data, p.rows.across, p.rows.along,
       p.columns.data, p.columns.along, p.c, cStride};
   const int64_t grain = ceilDivide(kParallelCost / 2, p.k + 1) * kWidth<T>;
@@ -357,8 +358,8 @@ void multiplyStream(const GemmProblem<T>& p) {
   });
 }
 
-template <typename T>
-DotProblemOf<T> makeDots(const GemmProblem<T>& p, int64_t biasStride) {
+template <typename T, typename S>
+DotProblemOf<T, S> makeDots(const GemmProblem<T, S>& p, int64_t biasStride) {
   const int64_t a = p.rows.across, b = p.columns.across;
   if (p.rowCount <= p.columnCount) {
     return {p.rowCount, p.columnCount, p.k,        p.rows.data, a,      p.columns.data,
@@ -370,52 +371,53 @@ DotProblemOf<T> makeDots(const GemmProblem<T>& p, int64_t biasStride) {
           p.residual,    1,          p.ldr, p.relu};
 }
 
-template <typename T>
-bool multiply(const GemmProblem<T>& problem) {
+template <typename T, typename S>
+bool multiply(const GemmProblem<T, S>& problem) {
   if (!streams(problem)) return multiplyInPieces(problem, numThreads());
   multiplyStream(problem);
   return true;
 }
 
-template <typename T>
-bool multiplyWithStridedBias(const GemmProblem<T>& problem, int64_t count, int64_t stride) {
+template <typename T, typename S>
+bool multiplyWithStridedBias(const GemmProblem<T, S>& problem, int64_t count, int64_t stride) {
   Scratch scratch;
   T* bias = scratch.take<T>(count);
   if (!bias) return false;
   for (int64_t i = 0; i < count; ++i) bias[i] = problem.bias[i * stride];
-  GemmProblem<T> same = problem;
+  GemmProblem<T, S> same = problem;
   same.bias = bias;
   return multiply(same);
 }
 
-template <typename T>
-bool product(int64_t m, int64_t n, int64_t k, const T* a, int64_t aRow, int64_t aCol, const T* b,
+template <typename T, typename S>
+bool product(int64_t m, int64_t n, int64_t k, const S* a, int64_t aRow, int64_t aCol, const S* b,
              int64_t bRow, int64_t bCol, T* c, int64_t ldc, const GemmEpilogueOf<T>& epilogue) {
   if (m <= 0 || n <= 0) return true;
+  const S nothing = S();
   // An axis of one element may have any stride: give it the one that is read best.
   if (m == 1) aRow = 1;
   if (n == 1) bCol = 1;
   if (k <= 0) {
     // Nothing is read, and there may be no memory to point at.
     k = 0;
-    a = b = c;
+    a = b = &nothing;
     aRow = bCol = 0;
   }
-  const GemmOperand<T> left = {a, aRow, aCol}, right = {b, bCol, bRow};
-  const GemmProblem<T> straight = {m,
-                                   n,
-                                   k,
-                                   left,
-                                   right,
-                                   c,
-                                   ldc,
-                                   false,
-                                   epilogue.bias,
-                                   epilogue.accumulate,
-                                   epilogue.residual,
-                                   epilogue.residualRow,
-                                   epilogue.relu};
-  GemmProblem<T> swapped = straight;
+  const GemmOperand<S> left = {a, aRow, aCol}, right = {b, bCol, bRow};
+  const GemmProblem<T, S> straight = {m,
+                                      n,
+                                      k,
+                                      left,
+                                      right,
+                                      c,
+                                      ldc,
+                                      false,
+                                      epilogue.bias,
+                                      epilogue.accumulate,
+                                      epilogue.residual,
+                                      epilogue.residualRow,
+                                      epilogue.relu};
+  GemmProblem<T, S> swapped = straight;
   swapped.rowCount = n;
   swapped.columnCount = m;
   swapped.rows = right;
@@ -424,13 +426,13 @@ bool product(int64_t m, int64_t n, int64_t k, const T* a, int64_t aRow, int64_t 
   const double straightCost = problemCost(straight), swappedCost = problemCost(swapped);
   const bool swap = swappedCost < straightCost;
   if (aCol == 1 && bRow == 1) {
-    const DotProblemOf<T> dots = makeDots(straight, epilogue.biasStride);
+    const DotProblemOf<T, S> dots = makeDots(straight, epilogue.biasStride);
     if (dotCost<T>(dots.few, dots.many, k) < (swap ? swappedCost : straightCost)) {
       multiplyDots(dots);
       return true;
     }
   }
-  const GemmProblem<T>& chosen = swap ? swapped : straight;
+  const GemmProblem<T, S>& chosen = swap ? swapped : straight;
   if (epilogue.bias && epilogue.biasStride != 1) {
     return multiplyWithStridedBias(chosen, n, epilogue.biasStride);
   }
@@ -442,6 +444,17 @@ bool product(int64_t m, int64_t n, int64_t k, const T* a, int64_t aRow, int64_t 
 bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t aCol,
           const float* b, int64_t bRow, int64_t bCol, float* c, int64_t ldc,
           const GemmEpilogue& epilogue) {
+  return product(m, n, k, a, aRow, aCol, b, bRow, bCol, c, ldc, epilogue);
+}
+
+bool gemm(int64_t m, int64_t n, int64_t k, const Brain* a, int64_t aRow, int64_t aCol,
+          const Brain* b, int64_t bRow, int64_t bCol, float* c, int64_t ldc,
+          const GemmEpilogue& epilogue) {
+  return product(m, n, k, a, aRow, aCol, b, bRow, bCol, c, ldc, epilogue);
+}
+
+bool gemm(int64_t m, int64_t n, int64_t k, const Half* a, int64_t aRow, int64_t aCol, const Half* b,
+          int64_t bRow, int64_t bCol, float* c, int64_t ldc, const GemmEpilogue& epilogue) {
   return product(m, n, k, a, aRow, aCol, b, bRow, bCol, c, ldc, epilogue);
 }
 

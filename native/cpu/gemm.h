@@ -1,10 +1,14 @@
 #pragma once
-// Matrix product for any strides, in float32 and float64. See native/cpu/gemm.cc for the method.
+// Matrix product for any strides, in float32 and float64, and of halves summed in float32. See
+// native/cpu/gemm.cc for the method.
 
 #include <cstdint>
 
 namespace kindling {
 namespace KINDLING_ISA {
+
+struct Brain;
+struct Half;
 
 template <typename T>
 struct GemmEpilogueOf {
@@ -28,6 +32,12 @@ bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t
 bool gemm(int64_t m, int64_t n, int64_t k, const double* a, int64_t aRow, int64_t aCol,
           const double* b, int64_t bRow, int64_t bCol, double* c, int64_t ldc,
           const GemmEpilogueOf<double>& epilogue);
+// bfloat16 and float16 operands; the result, the sums and the epilogue are float32.
+bool gemm(int64_t m, int64_t n, int64_t k, const Brain* a, int64_t aRow, int64_t aCol,
+          const Brain* b, int64_t bRow, int64_t bCol, float* c, int64_t ldc,
+          const GemmEpilogue& epilogue);
+bool gemm(int64_t m, int64_t n, int64_t k, const Half* a, int64_t aRow, int64_t aCol, const Half* b,
+          int64_t bRow, int64_t bCol, float* c, int64_t ldc, const GemmEpilogue& epilogue);
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling

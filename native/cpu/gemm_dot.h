@@ -4,18 +4,18 @@
 
 #include <cstdint>
 
-#include "cpu/gemm_vec.h"
+#include "cpu/gemm_widen.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
 
 /// c[i * cFew + j * cMany] = sum over k of few[i][k] many[j][k].
-template <typename T>
+template <typename T, typename S = T>
 struct DotProblemOf {
   int64_t few, many, k;
-  const T* fewData;
+  const S* fewData;
   int64_t fewStride;
-  const T* manyData;
+  const S* manyData;
   int64_t manyStride;
   T* c;
   int64_t cFew, cMany;
@@ -28,12 +28,12 @@ struct DotProblemOf {
 };
 using DotProblem = DotProblemOf<float>;
 
-template <int kFew, int kMany, typename T>
-inline void dotTile(const DotProblemOf<T>& problem, int64_t i, int64_t j) {
+template <int kFew, int kMany, typename T, typename S>
+inline void dotTile(const DotProblemOf<T, S>& problem, int64_t i, int64_t j) {
   using V = GemmVecOf<T>;
   constexpr int kWidth = V::width;
-  const T* a = problem.fewData + i * problem.fewStride;
-  const T* b = problem.manyData + j * problem.manyStride;
+  const S* a = problem.fewData + i * problem.fewStride;
+  const S* b = problem.manyData + j * problem.manyStride;
   const int64_t aStride = problem.fewStride, bStride = problem.manyStride, k = problem.k;
   V acc[kFew][kMany];
 #pragma GCC unroll 16
@@ -45,10 +45,10 @@ inline void dotTile(const DotProblemOf<T>& problem, int64_t i, int64_t j) {
   for (; p + kWidth <= k; p += kWidth) {
     V x[kFew];
 #pragma GCC unroll 16
-    for (int r = 0; r < kFew; ++r) x[r] = V::load(a + r * aStride + p);
+    for (int r = 0; r < kFew; ++r) x[r] = loadWide<V>(a + r * aStride + p);
 #pragma GCC unroll 16
     for (int q = 0; q < kMany; ++q) {
-      const V y = V::load(b + q * bStride + p);
+      const V y = loadWide<V>(b + q * bStride + p);
 #pragma GCC unroll 16
       for (int r = 0; r < kFew; ++r) acc[r][q] = fma(x[r], y, acc[r][q]);
     }
@@ -57,10 +57,10 @@ inline void dotTile(const DotProblemOf<T>& problem, int64_t i, int64_t j) {
     const int rest = static_cast<int>(k - p);
     V x[kFew];
 #pragma GCC unroll 16
-    for (int r = 0; r < kFew; ++r) x[r] = V::loadPartial(a + r * aStride + p, rest);
+    for (int r = 0; r < kFew; ++r) x[r] = loadWidePart<V>(a + r * aStride + p, rest);
 #pragma GCC unroll 16
     for (int q = 0; q < kMany; ++q) {
-      const V y = V::loadPartial(b + q * bStride + p, rest);
+      const V y = loadWidePart<V>(b + q * bStride + p, rest);
 #pragma GCC unroll 16
       for (int r = 0; r < kFew; ++r) acc[r][q] = fma(x[r], y, acc[r][q]);
     }
@@ -85,16 +85,16 @@ inline void dotTile(const DotProblemOf<T>& problem, int64_t i, int64_t j) {
   }
 }
 
-template <int kFew, int kMany, typename T>
-inline void dotStrip(const DotProblemOf<T>& problem, int64_t i, int64_t begin, int64_t end) {
+template <int kFew, int kMany, typename T, typename S>
+inline void dotStrip(const DotProblemOf<T, S>& problem, int64_t i, int64_t begin, int64_t end) {
   int64_t j = begin;
   for (; j + kMany <= end; j += kMany) dotTile<kFew, kMany>(problem, i, j);
   for (; j < end; ++j) dotTile<kFew, 1>(problem, i, j);
 }
 
 /// All few rows times the many rows [begin, end).
-template <typename T>
-inline void dotRange(const DotProblemOf<T>& problem, int64_t begin, int64_t end) {
+template <typename T, typename S>
+inline void dotRange(const DotProblemOf<T, S>& problem, int64_t begin, int64_t end) {
   int64_t i = 0;
 #if KINDLING_ISA_LEVEL == 2
   for (; i + 4 <= problem.few; i += 4) dotStrip<4, 4>(problem, i, begin, end);

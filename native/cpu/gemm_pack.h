@@ -1,10 +1,11 @@
 #pragma once
 // Packing: copies a part of an operand of any strides to the order in which a tile kernel reads it,
-// and stores tiles of a transposed result.
+// widening halves on the way, and stores tiles of a transposed result. T is what is computed with,
+// S what the operand holds.
 
 #include <cstdint>
 
-#include "cpu/gemm_vec.h"
+#include "cpu/gemm_widen.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
@@ -19,14 +20,14 @@ struct GemmOperand {
 };
 
 /// An incomplete square of packLanes.
-template <typename T>
-inline void packEdge(T* to, int64_t toStep, const T* from, int64_t across, int count, int stored,
+template <typename T, typename S>
+inline void packEdge(T* to, int64_t toStep, const S* from, int64_t across, int count, int stored,
                      int steps) {
   using V = GemmVecOf<T>;
   constexpr int kWidth = V::width;
   V block[kWidth];
   for (int i = 0; i < kWidth; ++i) {
-    block[i] = i < count ? V::loadPartial(from + i * across, steps) : V::zero();
+    block[i] = i < count ? loadWidePart<V>(from + i * across, steps) : V::zero();
   }
   transposeSquare(block);
   for (int j = 0; j < steps; ++j) storeFirst(block[j], to + j * toStep, stored);
@@ -35,8 +36,8 @@ inline void packEdge(T* to, int64_t toStep, const T* from, int64_t across, int c
 /// to[p * toStep + i] = from[i * across + p * along] for `count` (at most the vector's width)
 /// values of i and k of p. `stored` (at least count) lanes are written; those beyond count are
 /// zero.
-template <typename T>
-inline void packLanes(T* to, int64_t toStep, const T* from, int64_t across, int64_t along,
+template <typename T, typename S>
+inline void packLanes(T* to, int64_t toStep, const S* from, int64_t across, int64_t along,
                       int count, int stored, int64_t k) {
   using V = GemmVecOf<T>;
   constexpr int kWidth = V::width;
@@ -44,7 +45,7 @@ inline void packLanes(T* to, int64_t toStep, const T* from, int64_t across, int6
     int64_t p = 0;
     if (count == kWidth) {
       for (; p + kWidth <= k; p += kWidth) {
-        transposeSquareOf(to + p * toStep, toStep, from + p, across);
+        transposeWide(to + p * toStep, toStep, from + p, across);
       }
     }
     for (; p < k; p += kWidth) {
@@ -52,22 +53,22 @@ inline void packLanes(T* to, int64_t toStep, const T* from, int64_t across, int6
       packEdge(to + p * toStep, toStep, from + p, across, count, stored, steps);
     }
   } else if (across == 1 && count == kWidth) {
-    for (int64_t p = 0; p < k; ++p) V::load(from + p * along).store(to + p * toStep);
+    for (int64_t p = 0; p < k; ++p) loadWide<V>(from + p * along).store(to + p * toStep);
   } else if (across == 1) {
     for (int64_t p = 0; p < k; ++p) {
-      storeFirst(V::loadPartial(from + p * along, count), to + p * toStep, stored);
+      storeFirst(loadWidePart<V>(from + p * along, count), to + p * toStep, stored);
     }
   } else {
     for (int64_t p = 0; p < k; ++p) {
-      for (int i = 0; i < count; ++i) to[p * toStep + i] = from[i * across + p * along];
+      for (int i = 0; i < count; ++i) to[p * toStep + i] = widen(from[i * across + p * along]);
       for (int i = count; i < stored; ++i) to[p * toStep + i] = T(0);
     }
   }
 }
 
 /// The same for the rows of a tile, which may be more than a vector has lanes.
-template <typename T>
-inline void packRows(T* to, const T* from, int64_t across, int64_t along, int rows, int64_t k) {
+template <typename T, typename S>
+inline void packRows(T* to, const S* from, int64_t across, int64_t along, int rows, int64_t k) {
   constexpr int kWidth = GemmVecOf<T>::width;
   for (int i = 0; i < rows; i += kWidth) {
     const int count = rows - i < kWidth ? rows - i : kWidth;
@@ -76,8 +77,8 @@ inline void packRows(T* to, const T* from, int64_t across, int64_t along, int ro
 }
 
 /// Packs `columns` columns, padded with zeros to whole vectors: toStep floats for every step of k.
-template <typename T>
-inline void packPanel(T* to, int64_t toStep, const GemmOperand<T>& from, int64_t columns,
+template <typename T, typename S>
+inline void packPanel(T* to, int64_t toStep, const GemmOperand<S>& from, int64_t columns,
                       int64_t k) {
   using V = GemmVecOf<T>;
   constexpr int kWidth = V::width;
@@ -90,18 +91,18 @@ inline void packPanel(T* to, int64_t toStep, const GemmOperand<T>& from, int64_t
 
 /// Packs `panels` whole panels of two vectors whose columns lie side by side. A few panels at a
 /// time share a row, so that memory is read in longer runs.
-template <typename T>
-inline void packPlainPanels(T* to, const GemmOperand<T>& from, int64_t panels, int64_t k) {
+template <typename T, typename S>
+inline void packPlainPanels(T* to, const GemmOperand<S>& from, int64_t panels, int64_t k) {
   using V = GemmVecOf<T>;
   constexpr int64_t kWidth = V::width, kPanel = 2 * kWidth;
   constexpr int64_t kGroup = 512 / kPanel;
   for (int64_t first = 0; first < panels; first += kGroup) {
     const int64_t group = panels - first < kGroup ? panels - first : kGroup;
     for (int64_t p = 0; p < k; ++p) {
-      const T* row = from.data + first * kPanel + p * from.along;
+      const S* row = from.data + first * kPanel + p * from.along;
       T* packed = to + first * kPanel * k + p * kPanel;
       for (int64_t q = 0; q < group; ++q) {
-        const V x = V::load(row), y = V::load(row + kWidth);
+        const V x = loadWide<V>(row), y = loadWide<V>(row + kWidth);
         x.store(packed);
         y.store(packed + kWidth);
         row += kPanel;

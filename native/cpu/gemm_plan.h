@@ -4,6 +4,7 @@
 // only.
 
 #include <cstdint>
+#include <type_traits>
 
 #include "core/cpu_features.h"
 #include "cpu/gemm_microkernel.h"
@@ -12,13 +13,13 @@
 namespace kindling {
 namespace KINDLING_ISA {
 
+/// S: what the operands hold; T: what is computed with.
 /// c[i][j] = sum over p of rows(i, p) * columns(j, p): vectors run along j. Where `transposed`, c
 /// is stored with unit stride along i, else along j; bias runs along the axis of unit stride.
-template <typename T>
+template <typename T, typename S>
 struct GemmProblem {
-  using Scalar = T;
   int64_t rowCount, columnCount, k;
-  GemmOperand<T> rows, columns;
+  GemmOperand<S> rows, columns;
   T* c;
   int64_t ldc;
   bool transposed;
@@ -81,8 +82,8 @@ KINDLING_INLINE double updateCost(int64_t rowCount, int64_t columnCount, int64_t
   return static_cast<double>(rows) * static_cast<double>(vectors) * static_cast<double>(k);
 }
 
-template <typename T>
-inline double problemCost(const GemmProblem<T>& p) {
+template <typename T, typename S>
+inline double problemCost(const GemmProblem<T, S>& p) {
   const double rows = static_cast<double>(p.rowCount), columns = static_cast<double>(p.columnCount);
   double cost = updateCost<T>(p.rowCount, p.columnCount, p.k);
   if (p.columns.across != 1) cost += kTransposeCost * columns * static_cast<double>(p.k);
@@ -115,8 +116,8 @@ KINDLING_INLINE int64_t panelOfPart(const GemmPlan& plan, int64_t part) {
 
 /// Chooses the grid of that many parts in which the largest part is smallest; false if there is
 /// none.
-template <typename T>
-inline bool splitInto(const GemmProblem<T>& problem, int64_t parts, GemmPlan* plan) {
+template <typename T, typename S>
+inline bool splitInto(const GemmProblem<T, S>& problem, int64_t parts, GemmPlan* plan) {
   const int64_t leastTiles = plan->rowTiles;
   double best = 0;
   for (int64_t rowParts = 1; rowParts <= parts; ++rowParts) {
@@ -137,8 +138,8 @@ inline bool splitInto(const GemmProblem<T>& problem, int64_t parts, GemmPlan* pl
   return best != 0;
 }
 
-template <typename T>
-inline void splitPlan(const GemmProblem<T>& problem, int threads, GemmPlan* plan) {
+template <typename T, typename S>
+inline void splitPlan(const GemmProblem<T, S>& problem, int threads, GemmPlan* plan) {
   plan->rowParts = plan->columnParts = 1;
   const double cost = updateCost<T>(problem.rowCount, problem.columnCount, problem.k);
   if (threads == 1 || cost < static_cast<double>(kParallelCost)) return;
@@ -149,15 +150,19 @@ inline void splitPlan(const GemmProblem<T>& problem, int threads, GemmPlan* plan
 }
 
 /// Packing pays where an operand is read often from beyond the L1 cache, or is badly laid out.
-template <typename T>
-inline void decidePacking(const GemmProblem<T>& problem, GemmPlan* plan) {
-  const GemmOperand<T>&rows = problem.rows, &columns = problem.columns;
+template <typename T, typename S>
+inline void decidePacking(const GemmProblem<T, S>& problem, GemmPlan* plan) {
+  const GemmOperand<S>&rows = problem.rows, &columns = problem.columns;
   const int64_t half = cacheSizes().l1 / 2 / int64_t{sizeof(T)};
   const bool longRun = problem.k >= 64;
   // With short runs the result is most of the traffic: it is then written row by row.
   const bool rowsStay = longRun && problem.rowCount * problem.k <= half;
   const bool panelStays = plan->panelVectors * GemmVecOf<T>::width * problem.k <= half;
   plan->panelsOutside = rowsStay;
+  if (!std::is_same<T, S>::value) {  // packing is where they are widened
+    plan->packRows = plan->packColumns = true;
+    return;
+  }
   plan->packRows = plan->panels >= 8 && longRun && !rowsStay;
   if (!plan->packRows && plan->panels > 1 && longRun && rows.along != 1) {
     plan->packRows = rows.across != 1 || collides<T>(rows.along);
@@ -176,8 +181,8 @@ KINDLING_INLINE int64_t groupElements(const GemmPlan& plan) {
   return plan.groupPanels * plan.panelVectors * GemmVecOf<T>::width * plan.kBlock;
 }
 
-template <typename T>
-inline void chooseBlocks(const GemmProblem<T>& problem, GemmPlan* plan) {
+template <typename T, typename S>
+inline void chooseBlocks(const GemmProblem<T, S>& problem, GemmPlan* plan) {
   int64_t most = kBlockSteps;
   const int64_t bytesOfStep = plan->vectors * GemmVecOf<T>::width * int64_t{sizeof(T)};
   if (!plan->packRows && !plan->packColumns && plan->rowTiles == 1) {
@@ -201,8 +206,8 @@ inline void chooseBlocks(const GemmProblem<T>& problem, GemmPlan* plan) {
       plan->packColumns && (plan->rowParts == 1 || (worth && elements <= kMostElements));
 }
 
-template <typename T>
-inline GemmPlan makePlan(const GemmProblem<T>& problem, int threads) {
+template <typename T, typename S>
+inline GemmPlan makePlan(const GemmProblem<T, S>& problem, int threads) {
   GemmPlan plan;
   const bool wide = problem.rowCount <= kWideTileRows;
   plan.vectors = vectorsOf<T>(problem.columnCount);

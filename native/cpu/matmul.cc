@@ -1,6 +1,7 @@
 // Matrix products as ops: batches of gemm, and the fully connected layer.
 
 #include "core/status.h"
+#include "cpu/convert.h"
 #include "cpu/gemm.h"
 #include "cpu/kernel_table.h"
 #include "cpu/parallel.h"
@@ -64,27 +65,26 @@ bool splitsBatch(int64_t batches, int64_t work) {
   return work < kSmallProduct || (work < kLargeProduct && batches >= 4 * numThreads());
 }
 
-template <typename T>
-Status matmulOf(const OpCall& call) {
+/// S: what the operands hold; T: what is computed with, and the type of `result`.
+template <typename T, typename S>
+Status matmulInto(const OpCall& call, T* result) {
   const TensorView& a = call.inputs[0];
   const TensorView& b = call.inputs[1];
   const TensorView& out = call.outputs[0];
-  if (out.size == 0) return Status::ok;
   const int row = out.rank - 2, column = out.rank - 1;
   const int64_t m = out.shape[row], n = out.shape[column], k = a.shape[column];
   const int64_t batches = out.size / (m * n);
-  T* result = static_cast<T*>(out.data);
   int64_t rowStride;
   if (isRepeated(b) && collapsesToRows(a, &rowStride)) {
     // One matrix times all rows of the batch.
     const bool done =
-        gemm(batches * m, n, k, dataOf<T>(a), rowStride, a.strides[column], dataOf<T>(b),
+        gemm(batches * m, n, k, dataOf<S>(a), rowStride, a.strides[column], dataOf<S>(b),
              b.strides[row], b.strides[column], result, n, GemmEpilogueOf<T>());
     return done ? Status::ok : noMemory("matmul");
   }
   const auto product = [&](int64_t batch) {
-    return gemm(m, n, k, dataOf<T>(a) + batchOffset(a, out, batch), a.strides[row],
-                a.strides[column], dataOf<T>(b) + batchOffset(b, out, batch), b.strides[row],
+    return gemm(m, n, k, dataOf<S>(a) + batchOffset(a, out, batch), a.strides[row],
+                a.strides[column], dataOf<S>(b) + batchOffset(b, out, batch), b.strides[row],
                 b.strides[column], result + batch * m * n, n, GemmEpilogueOf<T>());
   };
   bool ok = true;
@@ -98,27 +98,39 @@ Status matmulOf(const OpCall& call) {
   return ok ? Status::ok : noMemory("matmul");
 }
 
-template <typename T>
-Status linearWith(const OpCall& call, GemmEpilogueOf<T> epilogue) {
+template <typename T, typename S>
+Status linearInto(const OpCall& call, T* result, GemmEpilogueOf<T> epilogue) {
   const TensorView& x = call.inputs[0];
   const TensorView& weight = call.inputs[1];
-  const TensorView& bias = call.inputs[2];
   const TensorView& out = call.outputs[0];
-  if (out.size == 0) return Status::ok;
   const int64_t n = weight.shape[0], k = weight.shape[1];
-  epilogue.bias = dataOf<T>(bias);
-  epilogue.biasStride = bias.strides[0];
-  const auto product = [&](const T* rows, int64_t rowStride, int64_t columnStride) {
-    return gemm(out.size / n, n, k, rows, rowStride, columnStride, dataOf<T>(weight),
-                weight.strides[1], weight.strides[0], static_cast<T*>(out.data), n, epilogue);
+  const auto product = [&](const S* rows, int64_t rowStride, int64_t columnStride) {
+    return gemm(out.size / n, n, k, rows, rowStride, columnStride, dataOf<S>(weight),
+                weight.strides[1], weight.strides[0], result, n, epilogue);
   };
   int64_t rowStride;
   if (collapsesToRows(x, &rowStride)) {
-    return product(dataOf<T>(x), rowStride, x.strides[x.rank - 1]) ? Status::ok
-                                                                   : noMemory("linear");
+    const bool done = product(dataOf<S>(x), rowStride, x.strides[x.rank - 1]);
+    return done ? Status::ok : noMemory("linear");
   }
   const Contiguous dense(x);
-  return dense.ok() && product(dense.as<T>(), k, 1) ? Status::ok : noMemory("linear");
+  return dense.ok() && product(dense.as<S>(), k, 1) ? Status::ok : noMemory("linear");
+}
+
+template <typename T>
+Status matmulOf(const OpCall& call) {
+  const TensorView& out = call.outputs[0];
+  return out.size == 0 ? Status::ok : matmulInto<T, T>(call, static_cast<T*>(out.data));
+}
+
+template <typename T>
+Status linearWith(const OpCall& call, GemmEpilogueOf<T> epilogue) {
+  const TensorView& bias = call.inputs[2];
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  epilogue.bias = dataOf<T>(bias);
+  epilogue.biasStride = bias.strides[0];
+  return linearInto<T, T>(call, static_cast<T*>(out.data), epilogue);
 }
 
 template <typename T>
@@ -126,27 +138,82 @@ Status linearOf(const OpCall& call) {
   return linearWith(call, GemmEpilogueOf<T>());
 }
 
-template <typename T>
-Status linearEpilogueOf(const OpCall& call) {
-  GemmEpilogueOf<T> epilogue;
+Status linearEpilogue(const OpCall& call) {
+  GemmEpilogue epilogue;
   epilogue.relu = call.ints[1] != 0;
   if (call.ints[0] == 0) return linearWith(call, epilogue);
   const Contiguous residual(call.inputs[3]);
   if (!residual.ok()) return noMemory("linear");
-  epilogue.residual = residual.as<T>();
+  epilogue.residual = residual.floats();
   epilogue.residualRow = call.inputs[1].shape[0];
   return linearWith(call, epilogue);
 }
 
-Status matmul(const OpCall& call) { return byFloat(call, matmulOf<float>, matmulOf<double>); }
-Status linear(const OpCall& call) { return byFloat(call, linearOf<float>, linearOf<double>); }
+/// Rounds the float32 sums of a product of halves.
+template <typename S>
+void storeHalves(const float* sums, const TensorView& out) {
+  S* const to = static_cast<S*>(out.data);
+  parallelFor(out.size, 65536, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to[i] = narrow<S>(sums[i]);
+  });
+}
+
+template <typename S>
+Status matmulOfHalves(const OpCall& call) {
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  const Scratch sums(static_cast<size_t>(out.size) * sizeof(float));
+  if (!sums.ok()) return noMemory("matmul");
+  const Status status = matmulInto<float, S>(call, sums.as<float>());
+  if (status == Status::ok) storeHalves<S>(sums.as<float>(), out);
+  return status;
+}
+
+template <typename S>
+Status linearOfHalves(const OpCall& call) {
+  const TensorView& bias = call.inputs[2];
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  const Scratch memory(static_cast<size_t>(out.size + bias.size) * sizeof(float));
+  if (!memory.ok()) return noMemory("linear");
+  float* const sums = memory.as<float>();
+  float* const wide = sums + out.size;
+  for (int64_t i = 0; i < bias.size; ++i) wide[i] = widen(dataOf<S>(bias)[i * bias.strides[0]]);
+  GemmEpilogue epilogue;
+  epilogue.bias = wide;
+  const Status status = linearInto<float, S>(call, sums, epilogue);
+  if (status == Status::ok) storeHalves<S>(sums, out);
+  return status;
+}
+
+/// Calls the kernel for the dtype of a product.
+Status byDType(const OpCall& call, Kernel float32, Kernel float64, Kernel bfloat16,
+               Kernel float16) {
+  switch (call.inputs[0].dtype) {
+    case DType::bfloat16:
+      return bfloat16(call);
+    case DType::float16:
+      return float16(call);
+    default:
+      return byFloat(call, float32, float64);
+  }
+}
+
+Status matmul(const OpCall& call) {
+  return byDType(call, matmulOf<float>, matmulOf<double>, matmulOfHalves<Brain>,
+                 matmulOfHalves<Half>);
+}
+Status linear(const OpCall& call) {
+  return byDType(call, linearOf<float>, linearOf<double>, linearOfHalves<Brain>,
+                 linearOfHalves<Half>);
+}
 
 }  // namespace
 
 void registerMatmul(Kernel* kernels) {
   kernels[static_cast<int>(Op::matmul)] = matmul;
   kernels[static_cast<int>(Op::linear)] = linear;
-  kernels[static_cast<int>(Op::linearEpilogue)] = linearEpilogueOf<float>;
+  kernels[static_cast<int>(Op::linearEpilogue)] = linearEpilogue;
 }
 
 }  // namespace KINDLING_ISA

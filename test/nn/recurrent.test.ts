@@ -50,7 +50,7 @@ function results({ kind, lengths, reverse }: Problem, inputs: readonly Tensor[])
     weight,
     c0: kind === 'lstm' ? last : null,
     hiddenBias: kind === 'gru' ? last : null,
-    lengths: checkLengths('test', lengths, h0.shape[0], projections.shape[0]),
+    lengths: checkLengths('test', lengths, h0.shape[0], projections.shape[0], h0),
     reverse,
   });
   return c === null ? [y, h] : [y, h, c];
@@ -389,7 +389,7 @@ test('a projection may come from anywhere: views and broadcasts are read as they
         hiddenBias: null,
         h0: zeros([1, 2]).expand([4, 2]),
         c0: null,
-        lengths: checkLengths('test', undefined, 4, 5),
+        lengths: checkLengths('test', undefined, 4, 5, weight),
         reverse: false,
       }).y,
     );

@@ -1,5 +1,6 @@
 import { runMany } from '../../ops/run';
 import { stridedView } from '../../ops/views';
+import { cpu } from '../../tensor/device';
 import { withRecorder } from '../../tensor/recorder';
 import { keep, tidy } from '../../tensor/scope';
 import type { AnyTensor } from '../../tensor/tensor';
@@ -10,7 +11,7 @@ import { isPure, overwrittenIn } from './pure';
 const mostBytes = 1 << 18;
 
 /** Operations on nothing but constants (an attention mask, say) are run once, when the step is compiled. */
-export function foldConstants(graph: Graph): Graph {
+export function foldConstants(graph: Graph, device = cpu): Graph {
   const folded = new Map<Value, Value>();
   // What the caller gets is made in each run, and so is what is overwritten later.
   const made = new Set<object>([...graph.outputs.map(({ memory }) => memory), ...overwrittenIn(graph)]);
@@ -18,7 +19,7 @@ export function foldConstants(graph: Graph): Graph {
     const inputs = operation.inputs.map((value) => viewOfFolded(value, folded));
     const isMade = operation.outputs.some(({ memory }) => made.has(memory));
     if (isMade || !canFold(operation, inputs, folded)) return [{ ...operation, inputs }];
-    const tensors = evaluate(operation, inputs);
+    const tensors = evaluate(operation, inputs, device);
     operation.outputs.forEach((value, i) => {
       folded.set(value, newValue('captured', value.dtype, value.shape, undefined, true, tensors[i]));
     });
@@ -43,7 +44,11 @@ function canFold(operation: Operation, inputs: readonly Value[], folded: Readonl
   return inputs.every(({ root }) => constants.has(root));
 }
 
-function evaluate({ name, outputs, ints, floats }: Operation, inputs: readonly Value[]): readonly AnyTensor[] {
+function evaluate(
+  { name, outputs, ints, floats }: Operation,
+  inputs: readonly Value[],
+  device: number,
+): readonly AnyTensor[] {
   return withRecorder(null, () =>
     tidy(() => {
       const operands = inputs.map((value) =>
@@ -57,6 +62,7 @@ function evaluate({ name, outputs, ints, floats }: Operation, inputs: readonly V
         outputs.map(({ shape, dtype }) => [shape, dtype] as const),
         ints,
         floats,
+        device,
       );
       return results.map(keep);
     }),

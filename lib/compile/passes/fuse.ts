@@ -137,7 +137,8 @@ function canChain({ name, inputs, outputs, live }: Operation): boolean {
 function chainOf(units: Units, unit: Unit): Operation {
   const { operands, results, numbers } = units.interfaceOf(unit);
   const code = new CodeWriter(operands, results, numbers, units.constants).write(unit.operations);
-  const words = withRecorder(null, () => keep(tensor(Int32Array.from(code))));
+  // In the host's memory on every device: what is launched depends on the code.
+  const words = withRecorder(null, () => keep(tensor(Int32Array.from(code), { device: 'cpu' })));
   const codeValue = newValue('captured', 'int32', words.shape, undefined, true, words);
   const { origin } = unit.operations[unit.operations.length - 1];
   const names = unit.operations.map(({ name }) => name).join(' ');

@@ -76,13 +76,13 @@ export function mirrorLower(x: Tensor): Tensor {
 
 /** The identity in the dtype of `like`. */
 export function identity(n: number, like: AnyTensor): Tensor {
-  return eye(n, n, { dtype: like.dtype });
+  return eye(n, n, { like });
 }
 
 /** x_j - x_i at [..., i, j], and 1 on the diagonal: what the gradients of eigenvectors are divided by. */
 export function differences(x: Tensor): Tensor {
   const n = x.shape[x.rank - 1];
-  const isDiagonal = eye(n, n, { dtype: 'bool' }) as unknown as Tensor<'bool'>;
+  const isDiagonal = eye(n, n, { dtype: 'bool', like: x }) as unknown as Tensor<'bool'>;
   return where(isDiagonal, 1, unsqueeze(x, -2).sub(unsqueeze(x, -1)));
 }
 

@@ -98,7 +98,7 @@ function qrBackward(gradQ: Tensor | null, gradR: Tensor | null, [a, q, r]: reado
 }
 
 function padRight(x: Tensor, cols: number): Tensor {
-  const rest: Tensor = zeros([...x.shape.slice(0, -1), cols - colsOf(x)], { dtype: x.dtype });
+  const rest: Tensor = zeros([...x.shape.slice(0, -1), cols - colsOf(x)], { like: x });
   return concat([x, rest], -1);
 }
 

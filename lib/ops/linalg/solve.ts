@@ -224,7 +224,7 @@ function productOfLast(x: Tensor): Tensor {
   if (n === 1) return squeeze(x, -1);
   const all = Array.from({ length: x.rank - 1 }, () => null);
   const odd = n % 2 === 1;
-  const one: Tensor = full([...x.shape.slice(0, -1), 1], 1, { dtype: x.dtype });
+  const one: Tensor = full([...x.shape.slice(0, -1), 1], 1, { like: x });
   const padded = odd ? concat([x, one], -1) : x;
   const half = (n + Number(odd)) / 2;
   return productOfLast(mul(slice(padded, ...all, [0, half]), slice(padded, ...all, [half, 2 * half])));

@@ -24,14 +24,15 @@ export interface CtcOptions extends LossOptions {
 /** Lengths, one per sample. */
 export type Lengths = Index | readonly number[];
 
-function lengthVector(op: string, name: string, lengths: Lengths | number, samples: number): Tensor<'int32'> {
+function lengthVector(op: string, name: string, lengths: Lengths | number, like: Tensor): Tensor<'int32'> {
+  const [, samples] = like.shape;
   let values: Tensor<'int32'>;
   if (isTensor(lengths)) values = requireIndices(op, name, lengths);
   else {
     const list = typeof lengths === 'number' ? [lengths] : lengths;
     if (!Array.isArray(list)) throw new TypeError(`${op}: ${name} must be integers, got ${describe(lengths)}`);
     list.forEach((length: unknown) => checkInteger(op, name, length, 0, 2 ** 31 - 1));
-    values = tensor(Int32Array.from(list as readonly number[]));
+    values = tensor(Int32Array.from(list as readonly number[]), { dtype: 'int32', like });
   }
   if (values.size !== samples || values.rank > 1) {
     throw new ShapeError(
@@ -58,7 +59,7 @@ function padTargets(op: string, targets: Tensor<'int32'>, lengths: Tensor<'int32
     padded.set(labels.subarray(from, from + count), i * longest);
     from += count;
   });
-  return tensor(padded, { shape: [counts.length, longest] });
+  return tensor(padded, { shape: [counts.length, longest], dtype: 'int32', like: targets });
 }
 
 /** One loss per sample. The kernel makes the gradient in the same pass, if one is wanted. */
@@ -130,8 +131,8 @@ export function ctcLoss(
   const [, samples, classes] = x.shape;
   const blank = checkInteger(op, 'blank', options.blank ?? 0, 0, classes - 1);
   const labels = requireIndices(op, 'targets', targets);
-  const inputs = lengthVector(op, 'inputLengths', inputLengths, samples);
-  const lengths = lengthVector(op, 'targetLengths', targetLengths, samples);
+  const inputs = lengthVector(op, 'inputLengths', inputLengths, x);
+  const lengths = lengthVector(op, 'targetLengths', targetLengths, x);
   const isMatrix = input.rank === 3 && labels.rank === 2 && labels.shape[0] === samples;
   if (!isMatrix && labels.rank !== 1) {
     throw new ShapeError(

@@ -53,9 +53,9 @@ function makeStates({ logProbs, targets, targetLengths, blank }: CtcProblem): St
     }
   });
   const shape = [samples, count];
-  const asTensor = (values: Float32Array): Tensor => tensor(values, { shape, dtype: logProbs.dtype });
+  const asTensor = (values: Float32Array): Tensor => tensor(values, { shape, like: logProbs });
   return {
-    labels: tensor(labels, { shape }),
+    labels: tensor(labels, { shape, dtype: 'int32', like: logProbs }),
     starts: asTensor(starts),
     ends: asTensor(ends),
     skips: asTensor(skips),
@@ -72,7 +72,7 @@ function logAdd(a: Tensor, b: Tensor, c: Tensor): Tensor {
 /** `x` with `before` and `after` impossible states added to each row. */
 function pad(x: Tensor, before: number, after: number): Tensor {
   const columns = (count: number): Tensor =>
-    tensor(new Float32Array(x.shape[0] * count).fill(impossible), { shape: [x.shape[0], count], dtype: x.dtype });
+    tensor(new Float32Array(x.shape[0] * count).fill(impossible), { shape: [x.shape[0], count], like: x });
   return concat(before > 0 ? [columns(before), x] : [x, columns(after)], 1);
 }
 
@@ -124,7 +124,7 @@ export function ctcGradient(problem: CtcProblem): Tensor {
   const flags = (test: (length: number) => boolean): Tensor<'bool'> =>
     tensor(
       lengths.map((length) => [test(length)]),
-      { dtype: 'bool' },
+      { dtype: 'bool', like: logProbs },
     );
   const isLast = emissions.map((_, t) => flags((length) => t >= length - 1));
 
@@ -138,6 +138,6 @@ export function ctcGradient(problem: CtcProblem): Tensor {
     return unsqueeze(choose(counts, posterior, 0), 0);
   });
   // Each state's share goes to its class.
-  const zero = zeros(logProbs.shape, { dtype: logProbs.dtype });
+  const zero = zeros(logProbs.shape, { like: logProbs });
   return neg(scatterAdd(zero, 2, index, concat(posteriors, 0)));
 }

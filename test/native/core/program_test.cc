@@ -65,6 +65,8 @@ Words accumulate() {
   return words;
 }
 
+DeviceQueue queue;
+
 struct Ended {
   std::mutex mutex;
   std::vector<uint32_t> runs;
@@ -105,7 +107,7 @@ TEST_CASE("program: runs its records in order") {
   REQUIRE(accumulate().parse(&program) == Status::ok);
   std::vector<float> x(kLength, 3), total(kLength, 10), out(kLength), arena(3 * kLength);
   void* data[] = {x.data(), total.data(), out.data()};
-  REQUIRE(program->run(cpuBackend(), arena.data(), data, nullptr) == Status::ok);
+  REQUIRE(program->run(arena.data(), data, nullptr) == Status::ok);
   CHECK(out[kLength - 1] == 16);
   CHECK(total[0] == 16);
 }
@@ -165,7 +167,7 @@ TEST_CASE("program: no numbers make it crash") {
     }
     std::vector<float> arena(program->arenaBytes() / 4 + 1);
     const std::vector<double> live(program->liveCount() + 1);
-    program->run(cpuBackend(), arena.data(), data.data(), live.data());
+    program->run(arena.data(), data.data(), live.data());
   }
   CHECK(accepted > 100);
 }
@@ -177,7 +179,7 @@ TEST_CASE("executor: runs in order, and says so") {
   const StorageRef total = filled(0);
   std::vector<StorageRef> outs;
   {
-    Executor executor(cpuBackend(), Ended::tell, &ended);
+    Executor executor(queue, Ended::tell, &ended);
     for (uint32_t id = 1; id <= 50; ++id) {
       outs.push_back(filled(0));
       executor.submit(runOf(id, program, {filled(1), total, outs.back()}));
@@ -199,7 +201,7 @@ TEST_CASE("executor: repetitions go along the arguments and results") {
   const StorageRef out = Storage::create(cpuBackend(), 3 * kLength * sizeof(float));
   float* data = static_cast<float*>(x->data());
   for (int64_t i = 0; i < 3 * kLength; ++i) data[i] = static_cast<float>(i / kLength + 1);
-  Executor executor(cpuBackend(), Ended::tell, &ended);
+  Executor executor(queue, Ended::tell, &ended);
   std::unique_ptr<Run> run = runOf(1, program, {x, total, out});
   run->repeats = 3;
   executor.submit(std::move(run));
@@ -219,7 +221,7 @@ TEST_CASE("executor: what has not begun can be cancelled, and an end leaves noth
     const StorageRef total = filled(0);
     int cancelled = 0;
     {
-      Executor executor(cpuBackend(), Ended::tell, &ended);
+      Executor executor(queue, Ended::tell, &ended);
       for (uint32_t id = 1; id <= 20; ++id) {
         executor.submit(runOf(id, program, {filled(1), total, filled(0)}));
       }

@@ -35,7 +35,7 @@ function bothWays(kind: CellKind) {
         hiddenBias: inner,
         h0: h0.slice(Number(reverse)),
         c0: kind === 'lstm' ? c0.slice(Number(reverse)) : null,
-        lengths: checkLengths('test', lengths, x.shape[1], x.shape[0]),
+        lengths: checkLengths('test', lengths, x.shape[1], x.shape[0], x),
         reverse,
       }),
     );
