@@ -1,11 +1,12 @@
-// `npm test`: the C++ tests, then the TypeScript tests, at every instruction set that this CPU has.
+// `npm test`: the C++ tests, then the TypeScript tests, at every instruction set that this CPU has, and on the CUDA backend,
+// whose kernels an emulator runs.
 // Arguments go to Jest and leave the C++ tests out: npm test -- autograd
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { nativeTests } from './native-tests.mjs';
+import { emulatedCuda, nativeTests } from './native-tests.mjs';
 import { root, setup } from './setup.mjs';
 import { requireTools } from './tools.mjs';
 
@@ -33,10 +34,48 @@ function countsOf(report, result) {
     .filter(({ status }) => status === 'passed');
   const gradients = titles.filter(({ title }) => title.startsWith('gradient: ')).length;
   const badInputs = titles.filter(({ title }) => title.startsWith('bad input: ')).length;
-  return { passed: numPassedTests, failed: failed === 0 && result.status !== 0 ? 1 : failed, gradients, badInputs };
+  const leftOut = testResults
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ status }) => status === 'pending')
+    .map(({ fullName }) => fullName);
+  return {
+    passed: numPassedTests,
+    failed: failed === 0 && result.status !== 0 ? 1 : failed,
+    gradients,
+    badInputs,
+    leftOut,
+  };
 }
 
-function runJest(isa) {
+/**
+ * What runs with every tensor on the emulated device: the whole operator table, gradients and all; layers, optimizers,
+ * compiled steps, training. Files, printing, processes and threads, and the examples on whole datasets have nothing to
+ * do with it.
+ */
+const onCuda = ['ops', 'nn', 'optim', 'autograd', 'train', 'compile', 'tensor/tensor', 'tensor/dtypes'];
+
+const patience = '--testTimeout=120000';
+
+/** The tests of devices as such, with two of them; then the tests above. */
+function runOnCuda(isa) {
+  const emulator = { KINDLING_CUDA_LIBRARY: emulatedCuda, KINDLING_EMULATOR_DEVICES: '2' };
+  tell('TypeScript tests of devices, on the CUDA emulator', runJest(isa, ['test/cuda/', patience], emulator));
+  // Waiting after each operation has an error thrown by the one that made it, as on the CPU.
+  const environment = { ...emulator, KINDLING_DEVICE: 'cuda', KINDLING_CUDA_BLOCKING: '1' };
+  const counts = runJest(isa, [...onCuda.map((name) => `test/${name}`), patience], environment);
+  tell(`TypeScript tests with all tensors on the CUDA emulator (${onCuda.join(', ')})`, counts);
+}
+
+function tell(title, counts) {
+  console.log(
+    `${title}: ${counts.passed} passed, ${counts.failed} failed; among them ` +
+      `${counts.gradients ?? 0} gradient checks, ${counts.badInputs ?? 0} bad-input cases`,
+  );
+  for (const name of counts.leftOut ?? []) console.log(`${title}: left out, since it is about the CPU alone: ${name}`);
+  add(counts);
+}
+
+function runJest(isa, jestArguments, environment = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), 'kindling-test-'));
   const report = path.join(folder, 'report.json');
   const jest = path.join(root, 'node_modules/jest/bin/jest.js');
@@ -46,7 +85,7 @@ function runJest(isa) {
     const result = spawnSync(process.execPath, args, {
       cwd: root,
       stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, KINDLING_ISA: isa },
+      env: { ...process.env, KINDLING_ISA: isa, ...environment },
     });
     return countsOf(report, result);
   } finally {
@@ -62,19 +101,20 @@ function add({ passed, failed }) {
   totals.failed += failed;
 }
 
-if (jestArguments.length === 0) add(nativeTests());
+const isAll = jestArguments.length === 0;
+if (isAll) add(nativeTests());
 const highest = highestLevel();
 levels.forEach((isa, i) => {
   if (i > highest) {
     console.log(`TypeScript tests, ${isa}: skipped, this CPU does not support ${isa}`);
     return;
   }
-  const counts = runJest(isa);
-  console.log(
-    `TypeScript tests, ${isa}: ${counts.passed} passed, ${counts.failed} failed; among them ` +
-      `${counts.gradients ?? 0} gradient checks, ${counts.badInputs ?? 0} bad-input cases`,
+  // The tests of devices need the emulator.
+  tell(
+    `TypeScript tests, ${isa}`,
+    runJest(isa, [...jestArguments, ...(isAll ? ['--testPathIgnorePatterns', 'test/cuda/'] : [])]),
   );
-  add(counts);
 });
+if (isAll) runOnCuda(levels[highest]);
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);
