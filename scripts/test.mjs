@@ -1,17 +1,22 @@
-// `npm test`: the C++ tests, then the TypeScript tests, at every instruction set that this CPU has, and on the CUDA backend,
-// whose kernels an emulator runs.
-// Arguments go to Jest and leave the C++ tests out: npm test -- autograd
+// `npm test`: the C++ tests, then the TypeScript tests, at every instruction set that this CPU has.
+// Then, once, the operators, layers and optimizers on device cuda, which is the emulator (docs/cuda-emulator.md).
+// Arguments go to Jest and leave the C++ tests and the run on the emulator out: npm test -- autograd
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { emulatedCuda, nativeTests } from './native-tests.mjs';
+import { buildEmulatedCuda, emulatedCuda, nativeTests } from './native-tests.mjs';
 import { root, setup } from './setup.mjs';
 import { requireTools } from './tools.mjs';
 
 const levels = ['scalar', 'avx2', 'avx512'];
 const jestArguments = process.argv.slice(2);
+/**
+ * What also runs with all tensors on the CUDA backend: the whole operator table, layers, optimizers, gradients, compiled
+ * steps, training. Files, printing, processes and the examples on whole datasets have nothing to do with it.
+ */
+const onCuda = ['ops', 'nn', 'optim', 'autograd', 'train', 'compile', 'tensor/tensor', 'tensor/dtypes'];
 
 /** The highest level of this CPU, as the addon finds it. */
 function highestLevel() {
@@ -38,54 +43,27 @@ function countsOf(report, result) {
     .flatMap(({ assertionResults }) => assertionResults)
     .filter(({ status }) => status === 'pending')
     .map(({ fullName }) => fullName);
-  return {
-    passed: numPassedTests,
-    failed: failed === 0 && result.status !== 0 ? 1 : failed,
-    gradients,
-    badInputs,
-    leftOut,
-  };
+  const failedAtAll = failed === 0 && result.status !== 0 ? 1 : failed;
+  return { passed: numPassedTests, failed: failedAtAll, gradients, badInputs, leftOut };
 }
 
-/**
- * What runs with every tensor on the emulated device: the whole operator table, gradients and all; layers, optimizers,
- * compiled steps, training. Files, printing, processes and threads, and the examples on whole datasets have nothing to
- * do with it.
- */
-const onCuda = ['ops', 'nn', 'optim', 'autograd', 'train', 'compile', 'tensor/tensor', 'tensor/dtypes'];
-
-const patience = '--testTimeout=120000';
-
-/** The tests of devices as such, with two of them; then the tests above. */
-function runOnCuda(isa) {
-  const emulator = { KINDLING_CUDA_LIBRARY: emulatedCuda, KINDLING_EMULATOR_DEVICES: '2' };
-  tell('TypeScript tests of devices, on the CUDA emulator', runJest(isa, ['test/cuda/', patience], emulator));
-  // Waiting after each operation has an error thrown by the one that made it, as on the CPU.
-  const environment = { ...emulator, KINDLING_DEVICE: 'cuda', KINDLING_CUDA_BLOCKING: '1' };
-  const counts = runJest(isa, [...onCuda.map((name) => `test/${name}`), patience], environment);
-  tell(`TypeScript tests with all tensors on the CUDA emulator (${onCuda.join(', ')})`, counts);
-}
-
-function tell(title, counts) {
-  console.log(
-    `${title}: ${counts.passed} passed, ${counts.failed} failed; among them ` +
-      `${counts.gradients ?? 0} gradient checks, ${counts.badInputs ?? 0} bad-input cases`,
-  );
-  for (const name of counts.leftOut ?? []) console.log(`${title}: left out, since it is about the CPU alone: ${name}`);
-  add(counts);
-}
-
-function runJest(isa, jestArguments, environment = {}) {
+function runJest(isa, filters = jestArguments, environment = {}) {
   const folder = mkdtempSync(path.join(tmpdir(), 'kindling-test-'));
   const report = path.join(folder, 'report.json');
   const jest = path.join(root, 'node_modules/jest/bin/jest.js');
-  const args = ['--expose-gc', jest, '--json', `--outputFile=${report}`, ...jestArguments];
+  const args = ['--expose-gc', jest, '--json', `--outputFile=${report}`, ...filters];
   try {
     // With --json Jest writes what people read to stderr and the report to stdout as well.
     const result = spawnSync(process.execPath, args, {
       cwd: root,
       stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, KINDLING_ISA: isa, ...environment },
+      env: {
+        ...process.env,
+        KINDLING_ISA: isa,
+        KINDLING_CUDA_LIBRARY: emulatedCuda,
+        KINDLING_EMULATOR_DEVICES: '2',
+        ...environment,
+      },
     });
     return countsOf(report, result);
   } finally {
@@ -101,20 +79,32 @@ function add({ passed, failed }) {
   totals.failed += failed;
 }
 
-const isAll = jestArguments.length === 0;
-if (isAll) add(nativeTests());
+if (jestArguments.length === 0) add(nativeTests());
+else buildEmulatedCuda();
 const highest = highestLevel();
 levels.forEach((isa, i) => {
   if (i > highest) {
     console.log(`TypeScript tests, ${isa}: skipped, this CPU does not support ${isa}`);
     return;
   }
-  // The tests of devices need the emulator.
-  tell(
-    `TypeScript tests, ${isa}`,
-    runJest(isa, [...jestArguments, ...(isAll ? ['--testPathIgnorePatterns', 'test/cuda/'] : [])]),
+  const counts = runJest(isa);
+  console.log(
+    `TypeScript tests, ${isa}: ${counts.passed} passed, ${counts.failed} failed; among them ` +
+      `${counts.gradients ?? 0} gradient checks, ${counts.badInputs ?? 0} bad-input cases`,
   );
+  add(counts);
 });
-if (isAll) runOnCuda(levels[highest]);
+if (jestArguments.length === 0) {
+  const start = performance.now();
+  // Waiting after each operation has an error thrown by the one that made it, as on the CPU.
+  const environment = { KINDLING_DEVICE: 'cuda', KINDLING_CUDA_BLOCKING: '1' };
+  const filters = [...onCuda.map((name) => `test/${name}`), '--testTimeout=120000'];
+  const counts = runJest(levels[highest], filters, environment);
+  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  const what = `TypeScript tests, cuda (emulator; ${onCuda.join(', ')})`;
+  console.log(`${what}: ${counts.passed} passed, ${counts.failed} failed, ${seconds} s`);
+  for (const name of counts.leftOut ?? []) console.log(`${what}: left out, since it is of the CPU alone: ${name}`);
+  add(counts);
+}
 console.log(`${totals.passed} passed, ${totals.failed} failed`);
 process.exit(totals.failed === 0 && totals.passed > 0 ? 0 : 1);

@@ -1,7 +1,7 @@
 #pragma once
 // The one place where the CUDA backend meets CUDA. nvcc sees the real headers; the tests' emulator
-// gives g++ the same vocabulary (test/native/cuda_emulator), so kernels may use only what is named in
-// docs/cuda.md. No kernel is launched but through launch() and launchCooperative().
+// gives g++ the same vocabulary (test/native/cuda_emulator), so kernels may use only what is named
+// in docs/cuda-emulator.md. No kernel is launched but through launch() and launchCooperative().
 
 #include <cmath>
 #include <cstddef>
@@ -87,8 +87,8 @@ int residentBlocks(void (*kernel)(Parameters...), int threads, size_t sharedByte
   int device = 0, processors = 0, blocks = 0;
   if (cudaGetDevice(&device) != cudaSuccess ||
       cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess ||
-      cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-          &blocks, reinterpret_cast<const void*>(kernel), threads, sharedBytes) != cudaSuccess) {
+      cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, reinterpret_cast<const void*>(kernel),
+                                                    threads, sharedBytes) != cudaSuccess) {
     return 0;
   }
   return blocks * processors;
@@ -96,8 +96,8 @@ int residentBlocks(void (*kernel)(Parameters...), int threads, size_t sharedByte
 
 #ifndef KINDLING_CUDA_EMULATOR
 
-/// All threads of all blocks of a cooperative launch meet here; what each wrote before is seen by all
-/// after. `counter` is in global memory, zero before the launch and used by nothing else.
+/// All threads of all blocks of a cooperative launch meet here; what each wrote before is seen by
+/// all after. `counter` is in global memory, zero before the launch and used by nothing else.
 __device__ __forceinline__ void gridBarrier(unsigned* counter) {
   __syncthreads();
   if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {

@@ -37,7 +37,8 @@ using Shape = std::vector<int64_t>;
 /// IEEE binary16 and bfloat16 as numbers, one element at a time.
 inline double halfValue(uint16_t bits) {
   const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
-  double value = exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
+  double value =
+      exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
   if (exponent == 31) value = mantissa == 0 ? HUGE_VAL : std::nan("");
   return bits >> 15 ? -value : value;
 }

@@ -1,6 +1,7 @@
 #pragma once
 // Runs an op on the emulated device and on the CPU and compares. The kernels on the device see
-// tensors that lie as the ones of the host do: the same strides, in memory that is exactly as large.
+// tensors that lie as the ones of the host do: the same strides, in memory that is exactly as
+// large.
 
 #include <cmath>
 #include <cstdint>
@@ -71,8 +72,7 @@ class OnDevice {
     REQUIRE((data_ != nullptr || bytes == 0));
     view_.data = data_ == nullptr ? nullptr : data_ - span_.low;
     if (!withContents || bytes == 0) return;
-    const Status status =
-        backend_.copyFromHost(backend_.device, data_, hostLow(), bytes);
+    const Status status = backend_.copyFromHost(backend_.device, data_, hostLow(), bytes);
     REQUIRE_MESSAGE(status == Status::ok, std::string(lastErrorMessage()));
   }
   ~OnDevice() {
@@ -152,8 +152,8 @@ inline Status runOnDevice(Op op, const std::vector<TestTensor>& inputs,
   return status;
 }
 
-/// Requires each element of `actual` to be as `expected`, which must have no NaN that it should not:
-/// the message names the first element that differs and how many do.
+/// Requires each element of `actual` to be as `expected`, which must have no NaN that it should
+/// not: the message names the first element that differs and how many do.
 inline void requireClose(const std::string& what, const TestTensor& actual,
                          const TestTensor& expected, Tolerance tolerance) {
   REQUIRE(actual.size() == expected.size());
@@ -171,9 +171,10 @@ inline void requireClose(const std::string& what, const TestTensor& actual,
     if (!(error <= worst)) worst = error;
     ++wrong;
   }
-  CHECK_MESSAGE(wrong == 0, what, ": ", wrong, " of ", expected.size(), " elements differ; element ",
-                first, " is ", first < 0 ? 0 : actual.at(first), ", not ",
-                first < 0 ? 0 : expected.at(first), "; the largest difference is ", worst);
+  CHECK_MESSAGE(wrong == 0, what, ": ", wrong, " of ", expected.size(),
+                " elements differ; element ", first, " is ", first < 0 ? 0 : actual.at(first),
+                ", not ", first < 0 ? 0 : expected.at(first), "; the largest difference is ",
+                worst);
 }
 
 struct CompareOptions {
@@ -205,8 +206,8 @@ inline void compare(Op op, const std::vector<TestTensor>& inputs,
   const Status status =
       runOnDevice(op, deviceInputs, deviceOutputs, ints, floats, options.hostInputs);
   const std::string message = status == Status::ok ? "" : lastErrorMessage();
-  REQUIRE_MESSAGE(status == expected, name, " on the device: ", message, "; on the CPU: ",
-                  expectedMessage);
+  REQUIRE_MESSAGE(status == expected, name, " on the device: ", message,
+                  "; on the CPU: ", expectedMessage);
   CHECK(message == expectedMessage);
   if (status != Status::ok) return;
   for (size_t i = 0; i < outputs.size(); ++i) {

@@ -171,7 +171,8 @@ void syncThreads(Place place) { syncThreadsCount(0, place); }
 void syncWarp(unsigned mask, Place place) {
   // The only one of a warp's collectives that orders memory.
   const auto complete = [](Warp& warp, WarpExchange&) { ++warp.syncs; };
-  meet("__syncwarp", mask, place, [](Warp&, WarpExchange&, unsigned) {}, complete);
+  meet(
+      "__syncwarp", mask, place, [](Warp&, WarpExchange&, unsigned) {}, complete);
 }
 
 unsigned ballot(unsigned mask, bool vote, Place place) {

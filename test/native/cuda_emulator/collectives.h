@@ -1,7 +1,7 @@
 #pragma once
 // What the threads of a block do together: barriers, shuffles, votes, shared memory, asynchronous
-// copies and the tensor core. A thread waits here until those it names have arrived at the same line;
-// if they never do, the launch fails with a message instead of hanging.
+// copies and the tensor core. A thread waits here until those it names have arrived at the same
+// line; if they never do, the launch fails with a message instead of hanging.
 
 #include <cstddef>
 #include <cstdint>
@@ -101,10 +101,10 @@ inline void gridBarrier(unsigned* counter, KINDLING_EMULATED_HERE) {
 }  // namespace cuda
 }  // namespace kindling
 
-#define GPU_SHARED(type, name, ...)                               \
-  typedef type name##SharedType __VA_ARGS__;                      \
-  static ::kindling::cuda::emulator::SharedArray name##Shared;    \
-  name##SharedType& name =                                        \
+#define GPU_SHARED(type, name, ...)                            \
+  typedef type name##SharedType __VA_ARGS__;                   \
+  static ::kindling::cuda::emulator::SharedArray name##Shared; \
+  name##SharedType& name =                                     \
       *static_cast<name##SharedType*>(name##Shared.get(sizeof(name##SharedType), #name))
 #define GPU_DYNAMIC_SHARED(name) \
   unsigned char* const name = ::kindling::cuda::emulator::dynamicShared()

@@ -15,7 +15,8 @@ struct ErrorRow {
   const char* name;
   const char* text;
 };
-#define KINDLING_ERROR_ROW(name, text) {name, #name, text}
+#define KINDLING_ERROR_ROW(name, text) \
+  { name, #name, text }
 constexpr ErrorRow kErrors[] = {
     KINDLING_ERROR_ROW(cudaSuccess, "no error"),
     KINDLING_ERROR_ROW(cudaErrorInvalidValue, "invalid argument"),
@@ -35,8 +36,9 @@ constexpr ErrorRow kErrors[] = {
                        "operation not permitted when stream is capturing"),
     KINDLING_ERROR_ROW(cudaErrorStreamCaptureInvalidated,
                        "operation failed due to a previous error during capture"),
-    KINDLING_ERROR_ROW(cudaErrorCapturedEvent, "operation not permitted on an event last recorded "
-                                               "in a capturing stream"),
+    KINDLING_ERROR_ROW(cudaErrorCapturedEvent,
+                       "operation not permitted on an event last recorded "
+                       "in a capturing stream"),
     KINDLING_ERROR_ROW(cudaErrorGraphExecUpdateFailure,
                        "the graph update was not performed because it included changes which "
                        "violated constraints specific to instantiated graph update"),

@@ -46,9 +46,7 @@ inline uint16_t floatToBfloat16(float value) {
 }  // namespace kindling
 
 // Bits.
-inline unsigned __float_as_uint(float x) {
-  return kindling::cuda::emulator::bitsAs<unsigned>(x);
-}
+inline unsigned __float_as_uint(float x) { return kindling::cuda::emulator::bitsAs<unsigned>(x); }
 inline float __uint_as_float(unsigned x) { return kindling::cuda::emulator::bitsAs<float>(x); }
 inline int __float_as_int(float x) { return kindling::cuda::emulator::bitsAs<int>(x); }
 inline float __int_as_float(int x) { return kindling::cuda::emulator::bitsAs<float>(x); }
@@ -61,9 +59,7 @@ inline double __longlong_as_double(long long x) {
 inline unsigned __umulhi(unsigned a, unsigned b) {
   return static_cast<unsigned>(static_cast<uint64_t>(a) * b >> 32);
 }
-inline int __mulhi(int a, int b) {
-  return static_cast<int>(static_cast<int64_t>(a) * b >> 32);
-}
+inline int __mulhi(int a, int b) { return static_cast<int>(static_cast<int64_t>(a) * b >> 32); }
 __extension__ typedef unsigned __int128 kindling_emulated_uint128;
 inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
   return static_cast<unsigned long long>(static_cast<kindling_emulated_uint128>(a) * b >> 64);
@@ -113,8 +109,8 @@ inline void __stcg(T* to, T value) {
 }
 
 // min and max as CUDA overloads them.
-#define KINDLING_EMULATED_MIN_MAX(type)                          \
-  inline type min(type a, type b) { return b < a ? b : a; }      \
+#define KINDLING_EMULATED_MIN_MAX(type)                     \
+  inline type min(type a, type b) { return b < a ? b : a; } \
   inline type max(type a, type b) { return a < b ? b : a; }
 KINDLING_EMULATED_MIN_MAX(int)
 KINDLING_EMULATED_MIN_MAX(unsigned)

@@ -46,8 +46,14 @@ cudaError_t launchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, s
                 "arguments travel to the device as bytes");
   const std::tuple<Parameters...> values(parameters...);
   static_assert(alignof(std::tuple<Parameters...>) <= 16, "arguments are aligned to 16 bytes");
-  const Launch launch = {reinterpret_cast<const void*>(kernel), &invoke<Parameters...>,
-                         grid, block, sharedBytes, cooperative, false, sizeof values};
+  const Launch launch = {reinterpret_cast<const void*>(kernel),
+                         &invoke<Parameters...>,
+                         grid,
+                         block,
+                         sharedBytes,
+                         cooperative,
+                         false,
+                         sizeof values};
   return enqueueLaunch(launch, stream, &values);
 }
 

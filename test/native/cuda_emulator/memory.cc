@@ -1,5 +1,5 @@
-// The memory of the emulated devices: one range of addresses each, in which every allocation has its
-// own pages and unmapped ones after it.
+// The memory of the emulated devices: one range of addresses each, in which every allocation has
+// its own pages and unmapped ones after it.
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -83,8 +83,8 @@ Range& rangeOf(int device) {
   if (ranges.empty()) {
     ranges.resize(static_cast<size_t>(deviceCount()));
     for (Range& range : ranges) {
-      void* const low = mmap(nullptr, kRangeBytes, PROT_NONE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      void* const low =
+          mmap(nullptr, kRangeBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
       if (low == MAP_FAILED) {
         fprintf(stderr, "emulator: no addresses for the memory of a device\n");
         abort();
@@ -214,8 +214,7 @@ cudaError_t cudaMalloc(void** data, size_t bytes) {
   Range& range = rangeOf(currentDevice());
   if (range.allocated + bytes > limit()) return failed(cudaErrorMemoryAllocation);
   char* const memory = takePages(range, pagesOf(bytes));
-  if (memory == nullptr ||
-      mprotect(memory, pagesOf(bytes) - kPage, PROT_READ | PROT_WRITE) != 0) {
+  if (memory == nullptr || mprotect(memory, pagesOf(bytes) - kPage, PROT_READ | PROT_WRITE) != 0) {
     return failed(cudaErrorMemoryAllocation);
   }
   range.allocated += bytes;

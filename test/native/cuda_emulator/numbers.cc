@@ -1,5 +1,5 @@
-// Arithmetic that the C library lacks, and the atomics: only one thread runs at a time, so they need
-// no more than to be told to who watches.
+// Arithmetic that the C library lacks, and the atomics: only one thread runs at a time, so they
+// need no more than to be told to who watches.
 
 #include "cuda_emulator/intrinsics.h"
 #include "cuda_emulator/watch.h"
@@ -14,7 +14,7 @@ double erfinvOf(double x) {
   // Giles' start, then Halley's method on erfc, which keeps its digits near 1.
   const double w = -log((1 - x) * (1 + x));
   const double y = w < 5 ? x * (1.50140941 + 0.246640727 * (w - 2.5))
-                   : x * (2.83297682 + 1.00167406 * (sqrt(w) - 3));
+                         : x * (2.83297682 + 1.00167406 * (sqrt(w) - 3));
   double size = fabs(y);
   const double target = fabs(x);
   for (int step = 0; step < 6; ++step) {
@@ -70,19 +70,21 @@ inline T change(T* at, const Change& next, const void* code) {
 
 }  // namespace
 
-#define KINDLING_EMULATED_ATOMIC(name, type, expression)                          \
-  type name(type* at, type value) {                                               \
-    return change(                                                                \
-        at, [&](type before) -> type { return static_cast<type>(expression); },   \
-        __builtin_return_address(0));                                             \
+#define KINDLING_EMULATED_ATOMIC(name, type, expression)                        \
+  type name(type* at, type value) {                                             \
+    return change(                                                              \
+        at, [&](type before) -> type { return static_cast<type>(expression); }, \
+        __builtin_return_address(0));                                           \
   }
 // Signed sums wrap around as the hardware's do.
-KINDLING_EMULATED_ATOMIC(atomicAdd, int, static_cast<unsigned>(before) + static_cast<unsigned>(value))
+KINDLING_EMULATED_ATOMIC(atomicAdd, int,
+                         static_cast<unsigned>(before) + static_cast<unsigned>(value))
 KINDLING_EMULATED_ATOMIC(atomicAdd, unsigned, before + value)
 KINDLING_EMULATED_ATOMIC(atomicAdd, unsigned long long, before + value)
 KINDLING_EMULATED_ATOMIC(atomicAdd, float, before + value)
 KINDLING_EMULATED_ATOMIC(atomicAdd, double, before + value)
-KINDLING_EMULATED_ATOMIC(atomicSub, int, static_cast<unsigned>(before) - static_cast<unsigned>(value))
+KINDLING_EMULATED_ATOMIC(atomicSub, int,
+                         static_cast<unsigned>(before) - static_cast<unsigned>(value))
 KINDLING_EMULATED_ATOMIC(atomicSub, unsigned, before - value)
 KINDLING_EMULATED_ATOMIC(atomicMin, int, min(before, value))
 KINDLING_EMULATED_ATOMIC(atomicMin, unsigned, min(before, value))
@@ -99,9 +101,10 @@ KINDLING_EMULATED_ATOMIC(atomicAnd, unsigned, before& value)
 KINDLING_EMULATED_ATOMIC(atomicXor, unsigned, before ^ value)
 #undef KINDLING_EMULATED_ATOMIC
 
-#define KINDLING_EMULATED_ATOMIC(type)                                                    \
-  type atomicExch(type* at, type value) {                                                 \
-    return change(at, [&](type) -> type { return value; }, __builtin_return_address(0));  \
+#define KINDLING_EMULATED_ATOMIC(type)                                         \
+  type atomicExch(type* at, type value) {                                      \
+    return change(                                                             \
+        at, [&](type) -> type { return value; }, __builtin_return_address(0)); \
   }
 KINDLING_EMULATED_ATOMIC(int)
 KINDLING_EMULATED_ATOMIC(unsigned)
@@ -109,11 +112,11 @@ KINDLING_EMULATED_ATOMIC(unsigned long long)
 KINDLING_EMULATED_ATOMIC(float)
 #undef KINDLING_EMULATED_ATOMIC
 
-#define KINDLING_EMULATED_ATOMIC(type)                                                    \
-  type atomicCAS(type* at, type expected, type value) {                                   \
-    return change(                                                                        \
-        at, [&](type before) -> type { return before == expected ? value : before; },     \
-        __builtin_return_address(0));                                                     \
+#define KINDLING_EMULATED_ATOMIC(type)                                                \
+  type atomicCAS(type* at, type expected, type value) {                               \
+    return change(                                                                    \
+        at, [&](type before) -> type { return before == expected ? value : before; }, \
+        __builtin_return_address(0));                                                 \
   }
 KINDLING_EMULATED_ATOMIC(int)
 KINDLING_EMULATED_ATOMIC(unsigned)

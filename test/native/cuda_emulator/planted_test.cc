@@ -242,7 +242,8 @@ TEST_SUITE("emulator") {
   }
 
   TEST_CASE("planted: two barriers for two halves of a block") {
-    const char* const said = "divergent barrier: threads of a block are in __syncthreads at planted";
+    const char* const said =
+        "divergent barrier: threads of a block are in __syncthreads at planted";
     checkReversal({said, said, said}, twoBarriers<true>, twoBarriers<false>);
   }
 
@@ -260,13 +261,14 @@ TEST_SUITE("emulator") {
 
   TEST_CASE("planted: a tile that is used again without a barrier") {
     checkPlanted({kNumbers, kNumbers, "race in shared memory"}, [](bool right) {
-      float* const x = onDevice(ramp(3 * kThreads));
-      float* const y = newOnDevice<float>(3 * kThreads);
-      run(right ? reuseWithoutBarrier<true> : reuseWithoutBarrier<false>, 1, kThreads, 0, y,
+      float* const x = onDevice(ramp(6 * kThreads));
+      float* const y = newOnDevice<float>(6 * kThreads);
+      run(right ? reuseWithoutBarrier<true> : reuseWithoutBarrier<false>, 2, kThreads, 0, y,
           static_cast<const float*>(x), 3);
       std::vector<float> expected;
-      for (int i = 0; i < 3 * kThreads; ++i) {
-        expected.push_back(static_cast<float>(i / kThreads * kThreads + kThreads - 1 - i % kThreads));
+      for (int i = 0; i < 6 * kThreads; ++i) {
+        expected.push_back(
+            static_cast<float>(i / kThreads * kThreads + kThreads - 1 - i % kThreads));
       }
       return endWith(y, expected);
     });
@@ -294,7 +296,8 @@ TEST_SUITE("emulator") {
           static_cast<const float*>(x));
       std::vector<float> expected;
       for (int i = 0; i < 2 * kThreads; ++i) {
-        expected.push_back(static_cast<float>(i / kThreads * kThreads + kThreads - 1 - i % kThreads));
+        expected.push_back(
+            static_cast<float>(i / kThreads * kThreads + kThreads - 1 - i % kThreads));
       }
       return endWith(y, expected);
     });

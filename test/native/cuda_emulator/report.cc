@@ -74,7 +74,8 @@ void finding(const char* format, ...) {
   if (inKernel) {
     snprintf(message + used, sizeof message - static_cast<size_t>(used),
              " [thread (%u, %u, %u) of block (%u, %u, %u) in %s]", threadIdx.x, threadIdx.y,
-             threadIdx.z, blockIdx.x, blockIdx.y, blockIdx.z, describeFunction(runningLaunch().kernel));
+             threadIdx.z, blockIdx.x, blockIdx.y, blockIdx.z,
+             describeFunction(runningLaunch().kernel));
   }
   isNew = true;
   fprintf(stderr, "emulator: %s\n", message);

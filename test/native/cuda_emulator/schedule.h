@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "cuda_emulator/collectives.h"
 #include "cuda_emulator/fiber.h"
 #include "cuda_emulator/launch.h"
-#include "cuda_emulator/collectives.h"
 
 namespace kindling {
 namespace cuda {
@@ -75,8 +75,8 @@ struct Block {
   unsigned started = 0, returned = 0;
   // The block's barrier.
   unsigned waiting = 0;
-  int votes = 0;         // of the barrier that fills
-  int result[2] = {};    // of the last two barriers
+  int votes = 0;       // of the barrier that fills
+  int result[2] = {};  // of the last two barriers
   unsigned syncs = 0;
   Place place = {nullptr, 0};
   std::vector<Thread*> waiters;
@@ -103,7 +103,8 @@ Counters counters();
 
 // For the collectives: the thread that runs, and waiting.
 extern __attribute__((visibility("hidden"))) Thread* currentThread;
-/// Leaves the current thread, which is on some list of waiting threads, until makeReady() is called.
+/// Leaves the current thread, which is on some list of waiting threads, until makeReady() is
+/// called.
 void park(const char* what, Place place);
 void makeReady(Thread* thread);
 /// Whether the thread that completes a collective goes on before those that it wakes.

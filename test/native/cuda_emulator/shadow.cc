@@ -1,6 +1,6 @@
-// The checked build's shadow of device and shared memory: for every word, which bytes are accessible
-// and known, and who last wrote and read it. The compiler tells of every access (-fsanitize=thread);
-// what is normally ThreadSanitizer's library is tsan_calls.cc.
+// The checked build's shadow of device and shared memory: for every word, which bytes are
+// accessible and known, and who last wrote and read it. The compiler tells of every access
+// (-fsanitize=thread); what is normally ThreadSanitizer's library is tsan_calls.cc.
 //
 // A thread's course is cut into segments at its barriers. Two accesses to a byte, one of them a
 // write, are ordered if they are of the same thread, of the same block with a barrier between (of
@@ -37,8 +37,8 @@ namespace {
 enum Readers : uint8_t { oneThread, oneWarp, oneBlock, manyBlocks };
 
 struct Cell {
-  uint32_t writer, reader;          // segments; 0 is nobody
-  int32_t writerCode, readerCode;   // from `codeBase`
+  uint32_t writer, reader;         // segments; 0 is nobody
+  int32_t writerCode, readerCode;  // from `codeBase`
   uint8_t writerBytes : 4, readerBytes : 4;
   uint8_t accessible : 4, known : 4;
   uint8_t readers : 2, writerIsAtomic : 1;
@@ -55,8 +55,8 @@ std::vector<Region> regions;
 struct Segment {
   uint32_t thread, block, blockSyncs, warpSyncs, gridSyncs;
 };
-std::vector<Segment> segments;   // of the block, in a cooperative launch of all
-uint32_t tableStart = 1;         // the number of segments[0]
+std::vector<Segment> segments;  // of the block, in a cooperative launch of all
+uint32_t tableStart = 1;        // the number of segments[0]
 uint32_t launchStart = 1;
 constexpr uint32_t kMostSegments = 1u << 31;
 
@@ -188,9 +188,10 @@ void checkCell(const Region& region, Cell& cell, uint8_t mask, Access access, co
             describeCode(code));
   }
   if (access != Access::write && (cell.known & mask) != mask) {
-    finding("uninitialised: %s memory that nobody wrote, or that an asynchronous copy still has to "
-            "write, is %s at %s",
-            nameOf(region), did, describeCode(code));
+    finding(
+        "uninitialised: %s memory that nobody wrote, or that an asynchronous copy still has to "
+        "write, is %s at %s",
+        nameOf(region), did, describeCode(code));
   }
   const uint32_t number = currentThread->segment;
   const Segment& now = segments[number - tableStart];
@@ -233,6 +234,11 @@ void forget(void* data, size_t bytes, uint8_t accessible) {
     cell.known = cell.known & ~mask & 0xf;
     cell.writerBytes = cell.writerBytes & ~mask & 0xf;
     cell.readerBytes = cell.readerBytes & ~mask & 0xf;
+    // The block before in the same shared memory must leave no trace.
+    if (cell.readerBytes == 0) {
+      cell.reader = 0;
+      cell.readers = oneThread;
+    }
   });
 }
 
@@ -252,9 +258,8 @@ void noteAccess(const void* data, unsigned bytes, Access access, const void* cod
     finding("shared memory of another block is used at %s", describeCode(code));
   }
   if (isCounting()) countAccess(at, bytes, region->isShared, code);
-  forCells(data, bytes, [&](Cell& cell, uint8_t mask) {
-    checkCell(*region, cell, mask, access, code);
-  });
+  forCells(data, bytes,
+           [&](Cell& cell, uint8_t mask) { checkCell(*region, cell, mask, access, code); });
 }
 
 void noteAligned(const void* data, unsigned bytes, Access access, const void* code) {
@@ -339,8 +344,8 @@ void beginBlock() {
 }
 
 void beginSegment(Thread& thread) {
-  const Segment next = {thread.index, thread.block->linear, thread.block->syncs,
-                        thread.warp->syncs, gridSyncs()};
+  const Segment next = {thread.index, thread.block->linear, thread.block->syncs, thread.warp->syncs,
+                        gridSyncs()};
   if (thread.segment >= tableStart) {
     const Segment& last = segments[thread.segment - tableStart];
     if (last.thread == next.thread && last.block == next.block &&

@@ -174,8 +174,8 @@ cudaError_t enqueueLaunch(const Launch& launch, cudaStream_t handle, const void*
   if (launch.cooperative) {
     int blocks = 0;
     cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-        &blocks, launch.kernel,
-        static_cast<int>(launch.block.x * launch.block.y * launch.block.z), launch.sharedBytes);
+        &blocks, launch.kernel, static_cast<int>(launch.block.x * launch.block.y * launch.block.z),
+        launch.sharedBytes);
     const uint64_t all = static_cast<uint64_t>(launch.grid.x) * launch.grid.y * launch.grid.z;
     if (all > static_cast<uint64_t>(blocks) * static_cast<uint64_t>(processorCount())) {
       return failed(cudaErrorCooperativeLaunchTooLarge);
@@ -191,14 +191,16 @@ cudaError_t enqueueLaunch(const Launch& launch, cudaStream_t handle, const void*
 
 void markAllocated(cudaStream_t stream, void* data, size_t bytes, size_t blockBytes) {
   Guard guard;
-  call<MarkWork>(streamOf(stream), Work::allocated, 0,
-                 [&](MarkWork* work) { *work = {data, bytes, blockBytes}; });
+  call<MarkWork>(streamOf(stream), Work::allocated, 0, [&](MarkWork* work) {
+    *work = {data, bytes, blockBytes};
+  });
 }
 
 void markFreed(cudaStream_t stream, void* data, size_t blockBytes) {
   Guard guard;
-  call<MarkWork>(streamOf(stream), Work::freed, 0,
-                 [&](MarkWork* work) { *work = {data, 0, blockBytes}; });
+  call<MarkWork>(streamOf(stream), Work::freed, 0, [&](MarkWork* work) {
+    *work = {data, 0, blockBytes};
+  });
 }
 
 }  // namespace emulator
@@ -247,8 +249,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned
     if (event->stream != nullptr) return failed(cudaErrorStreamCaptureUnsupported);
   }
   if (event->stream == nullptr || event->stream == &stream) return cudaSuccess;
-  call<WaitWork>(stream, Work::wait, 0,
-                 [&](WaitWork* work) { *work = {event->stream, event->position}; });
+  call<WaitWork>(stream, Work::wait, 0, [&](WaitWork* work) {
+    *work = {event->stream, event->position};
+  });
   return cudaSuccess;
 }
 
@@ -305,9 +308,10 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   if (bytes == 0) return cudaSuccess;
   CUstream_st& stream = streamOf(handle);
   const bool toDevice = isDeviceMemory(to), fromDevice = isDeviceMemory(from);
-  const bool right = kind == cudaMemcpyDefault ||
-                     (toDevice == (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice) &&
-                      fromDevice == (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice));
+  const bool right =
+      kind == cudaMemcpyDefault ||
+      (toDevice == (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice) &&
+       fromDevice == (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice));
   if (!right || (toDevice && !isAllocated(to, bytes)) ||
       (fromDevice && !isAllocated(from, bytes))) {
     return failed(cudaErrorInvalidValue);
@@ -349,8 +353,9 @@ cudaError_t cudaMemsetAsync(void* data, int byte, size_t bytes, cudaStream_t str
   Guard guard;
   if (bytes == 0) return cudaSuccess;
   if (!isDeviceMemory(data) || !isAllocated(data, bytes)) return failed(cudaErrorInvalidValue);
-  call<FillWork>(streamOf(stream), Work::fill, 0,
-                 [&](FillWork* work) { *work = {data, bytes, byte}; });
+  call<FillWork>(streamOf(stream), Work::fill, 0, [&](FillWork* work) {
+    *work = {data, bytes, byte};
+  });
   return cudaSuccess;
 }
 

@@ -11,22 +11,14 @@
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 
-#define KINDLING_EMULATED_VECTORS(name, type, bytes)                                       \
-  struct name##1 {                                                                         \
-    type x;                                                                                \
-  };                                                                                       \
-  struct alignas(2 * bytes) name##2 {                                                      \
-    type x, y;                                                                             \
-  };                                                                                       \
-  struct name##3 {                                                                         \
-    type x, y, z;                                                                          \
-  };                                                                                       \
-  struct alignas(4 * bytes < 16 ? 4 * bytes : 16) name##4 {                                \
-    type x, y, z, w;                                                                       \
-  };                                                                                       \
-  inline name##1 make_##name##1(type x) { return {x}; }                                    \
-  inline name##2 make_##name##2(type x, type y) { return {x, y}; }                         \
-  inline name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; }              \
+#define KINDLING_EMULATED_VECTORS(name, type, bytes)                            \
+  struct name##1 { type x; };                                                   \
+  struct alignas(2 * bytes) name##2 { type x, y; };                             \
+  struct name##3 { type x, y, z; };                                             \
+  struct alignas(4 * bytes < 16 ? 4 * bytes : 16) name##4 { type x, y, z, w; }; \
+  inline name##1 make_##name##1(type x) { return {x}; }                         \
+  inline name##2 make_##name##2(type x, type y) { return {x, y}; }              \
+  inline name##3 make_##name##3(type x, type y, type z) { return {x, y, z}; }   \
   inline name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
 
 KINDLING_EMULATED_VECTORS(char, signed char, 1)

@@ -94,9 +94,10 @@ template <bool Right>
 __global__ void reuseWithoutBarrier(float* y, const float* x, int tiles) {
   GPU_SHARED(float, tile, [kThreads]);
   for (int t = 0; t < tiles; ++t) {
-    tile[threadIdx.x] = x[t * kThreads + static_cast<int>(threadIdx.x)];
+    const int first = (static_cast<int>(blockIdx.x) * tiles + t) * kThreads;
+    tile[threadIdx.x] = x[first + static_cast<int>(threadIdx.x)];
     __syncthreads();
-    y[t * kThreads + static_cast<int>(threadIdx.x)] = tile[kThreads - 1 - threadIdx.x];
+    y[first + static_cast<int>(threadIdx.x)] = tile[kThreads - 1 - threadIdx.x];
     if (Right) __syncthreads();
   }
 }
