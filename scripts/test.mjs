@@ -5,11 +5,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { nativeTests } from './native-tests.mjs';
+import { levels, nativeTests } from './native-tests.mjs';
 import { root, setup } from './setup.mjs';
 import { requireTools } from './tools.mjs';
 
-const levels = ['scalar', 'avx2', 'avx512'];
 const jestArguments = process.argv.slice(2);
 
 /** The highest level of this CPU, as the addon finds it. */
