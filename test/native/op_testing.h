@@ -21,15 +21,12 @@
 
 namespace kindling {
 
-namespace scalar {
-void fillKernels(Kernel* kernels);
-}
-namespace avx2 {
-void fillKernels(Kernel* kernels);
-}
-namespace avx512 {
-void fillKernels(Kernel* kernels);
-}
+#define KINDLING_DECLARE(isa)          \
+  namespace isa {                      \
+  void fillKernels(Kernel* kernels);   \
+  }
+KINDLING_ISA_LEVELS(KINDLING_DECLARE)
+#undef KINDLING_DECLARE
 
 namespace testing {
 
@@ -342,9 +339,9 @@ inline const std::vector<IsaLevel>& isaLevels() {
       registerSort(level.kernels);
       found.push_back(level);
     };
-    add(Isa::scalar, scalar::fillKernels);
-    add(Isa::avx2, avx2::fillKernels);
-    add(Isa::avx512, avx512::fillKernels);
+#define KINDLING_ADD(isa) add(Isa::isa, isa::fillKernels);
+    KINDLING_ISA_LEVELS(KINDLING_ADD)
+#undef KINDLING_ADD
     return found;
   }();
   return levels;
