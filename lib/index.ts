@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * Kindling: deep learning for Node.js with a native core.
  * @packageDocumentation

@@ -108,13 +108,14 @@ function load(): Addon {
     addon = find(packageRoot());
   } catch (cause) {
     throw new Error(
-      `kindling: no native build for ${process.platform}-${process.arch} was found; ` + 'build it with `npm run build`',
+      `kindling: no native build for ${process.platform}-${process.arch} was found; \`npx kindling doctor\` tells ` +
+        'why, and in a clone of the repository `npm run compile` builds one',
       { cause },
     );
   }
   const { opTableHash: hash, isaProblem } = addon.describe();
   if (hash !== opTableHash) {
-    throw new Error('kindling: the native addon is of another version; rebuild with `npm run build`');
+    throw new Error('kindling: the native addon is of another version; reinstall the package, or rebuild with `npm run compile`');
   }
   if (isaProblem !== '') process.emitWarning(isaProblem, 'KindlingWarning');
   return addon;

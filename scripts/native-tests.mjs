@@ -1,9 +1,12 @@
 // Builds and runs the C++ tests, once for each instruction set. No dependency but cmake and a compiler.
 // Those of the CUDA backend run on the emulator (docs/cuda-emulator.md).
 //   node scripts/native-tests.mjs [--sanitize address,undefined | thread] [--kernels] [--checked] [--filter PATTERN]
+// Where the CPU has AVX2 and no AVX-512, the avx512 kernels are compiled to AVX2 instructions (test/native/emulation);
+// under a sanitizer only with --emulate-avx512.
 // Under AddressSanitizer the CUDA kernels are compiled only with --kernels: the checked build sees all that it sees in
 // them and more, and compiling them a third time takes minutes. The emulator itself is always tested.
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -29,15 +32,49 @@ function must(title, result) {
   process.exit(1);
 }
 
+/** Whether this CPU can run the avx512 kernels only when they are compiled to AVX2 instructions. */
+export function needsEmulation() {
+  let flags = '';
+  try {
+    flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
+  } catch {
+    return false;
+  }
+  const has = (name) => flags.split(' ').includes(name);
+  return has('avx2') && has('fma') && !['avx512f', 'avx512bw', 'avx512dq', 'avx512vl'].every(has);
+}
+
+/**
+ * Where tests without a sanitizer are built: a folder of its own where avx512 is emulated, since the benchmark must
+ * never measure that.
+ */
+const plainFolder = path.join('build', needsEmulation() ? 'native-avx512' : 'native');
+
 /** What the emulated CUDA library is called when it was built without a sanitizer. */
-export const emulatedCuda = path.join(root, 'build/native/test/native/cuda_emulator/libkindling_cuda_emulated.so');
+export const emulatedCuda = path.join(root, plainFolder, 'test/native/cuda_emulator/libkindling_cuda_emulated.so');
+
+function configure(folder, { sanitize = '', kernels = true, emulateAvx512 = needsEmulation() } = {}) {
+  const on = (wanted) => (wanted ? 'ON' : 'OFF');
+  const options = [
+    '-DKINDLING_TESTS=ON',
+    `-DCMAKE_BUILD_TYPE=${sanitize === '' ? 'Release' : 'Debug'}`,
+    `-DKINDLING_SANITIZE=${sanitize}`,
+    `-DKINDLING_CUDA_EMULATOR=${on(sanitize !== 'thread')}`,
+    `-DKINDLING_CUDA_KERNELS=${on(kernels)}`,
+    `-DKINDLING_EMULATE_AVX512=${on(emulateAvx512)}`,
+  ];
+  must('configuring', run('cmake', ['-S', '.', '-B', folder, ...options]));
+}
+
+function build(folder, jobs, targets = []) {
+  const chosen = targets.length === 0 ? [] : ['--target', ...targets];
+  must('building', run('cmake', ['--build', folder, '--parallel', String(jobs), ...chosen]));
+}
 
 /** Builds it, for the tests that need no other C++ test. */
 export function buildEmulatedCuda({ jobs = 2 } = {}) {
-  const folder = path.join('build', 'native');
-  must('configuring', run('cmake', ['-S', '.', '-B', folder, '-DKINDLING_TESTS=ON', '-DKINDLING_CUDA_EMULATOR=ON']));
-  const target = ['--target', 'kindling_cuda_emulated'];
-  must('building', run('cmake', ['--build', folder, '--parallel', String(jobs), ...target]));
+  configure(plainFolder);
+  build(plainFolder, jobs, ['kindling_cuda_emulated']);
 }
 
 /** How many test cases passed and failed in one run of a test binary; prints what failed and was skipped. */
@@ -73,35 +110,35 @@ function emulatorTests(folder, build, filter) {
 
 /** The kernels of the CUDA backend with every access to memory looked at. */
 export function checkedTests({ filter = '', jobs = 2 } = {}) {
-  const folder = path.join('build', 'native');
-  must('configuring', run('cmake', ['-S', '.', '-B', folder, '-DKINDLING_TESTS=ON', '-DKINDLING_CUDA_EMULATOR=ON']));
-  const target = ['--target', 'kindling_cuda_tests_checked'];
-  must('building', run('cmake', ['--build', folder, '--parallel', String(jobs), ...target]));
-  return emulatorTests(folder, 'checked', filter);
+  configure(plainFolder);
+  build(plainFolder, jobs, ['kindling_cuda_tests_checked']);
+  return emulatorTests(plainFolder, 'checked', filter);
+}
+
+/** Tensors of more than 2^31 elements, which take gigabytes and are left out of every other run. */
+function runLarge(binary) {
+  return countTests('C++ tests, large tensors', run(binary, ['--no-skip', '--test-suite=large']));
 }
 
 /** Runs all levels and returns how many test cases passed and failed. */
-export function nativeTests({ sanitize = '', kernels = sanitize === '', filter = '', jobs = 2 } = {}) {
-  const folder = path.join('build', sanitize === '' ? 'native' : `native-${sanitize.split(',')[0]}`);
-  const type = sanitize === '' ? 'Release' : 'Debug';
-  must(
-    'configuring',
-    run('cmake', [
-      '-S',
-      '.',
-      '-B',
-      folder,
-      '-DKINDLING_TESTS=ON',
-      `-DCMAKE_BUILD_TYPE=${type}`,
-      `-DKINDLING_SANITIZE=${sanitize}`,
-      `-DKINDLING_CUDA_EMULATOR=${sanitize === 'thread' ? 'OFF' : 'ON'}`,
-      `-DKINDLING_CUDA_KERNELS=${kernels ? 'ON' : 'OFF'}`,
-    ]),
-  );
-  must('building', run('cmake', ['--build', folder, '--parallel', String(jobs)]));
+export function nativeTests({
+  sanitize = '',
+  kernels = sanitize === '',
+  filter = '',
+  emulateAvx512 = sanitize === '' && needsEmulation(),
+  jobs = 2,
+} = {}) {
+  const variant = [...(emulateAvx512 ? ['avx512'] : []), ...(sanitize === '' ? [] : [sanitize.split(',')[0]])];
+  const folder = path.join('build', ['native', ...variant].join('-'));
+  configure(folder, { sanitize, kernels, emulateAvx512 });
+  build(folder, jobs);
   const binary = path.join(root, folder, 'test/native/kindling_tests');
   const highest = run(binary, ['--print-isa']).stdout.trim();
   const totals = { passed: 0, failed: 0 };
+  const add = (counts) => {
+    totals.passed += counts.passed;
+    totals.failed += counts.failed;
+  };
   for (const isa of ['scalar', 'avx2', 'avx512']) {
     // The kernels' tests go through every level themselves, so a lower level needs only the core's.
     const scope = isa === highest ? [] : ['--source-file=*/core/*'];
@@ -109,18 +146,18 @@ export function nativeTests({ sanitize = '', kernels = sanitize === '', filter =
     const result = run(binary, [...scope, ...(filter === '' ? [] : [`--test-case=*${filter}*`])], {
       KINDLING_ISA: isa,
     });
-    const label = `C++ tests, ${isa}${sanitize === '' ? '' : `, ${sanitize}`}`;
+    const emulated = emulateAvx512 && isa === 'avx512' ? ' (emulated)' : '';
+    const label = `C++ tests, ${isa}${emulated}${sanitize === '' ? '' : `, ${sanitize}`}`;
     if (/is not supported by this CPU/.test(result.stderr)) {
       console.log(`${label}: skipped, this CPU does not support ${isa}`);
       continue;
     }
-    const { passed, failed } = countTests(label, result);
-    totals.passed += passed;
-    totals.failed += failed;
+    add(countTests(label, result));
     if (sanitize === 'thread') return totals;
   }
-  const { passed, failed } = emulatorTests(folder, sanitize === '' ? 'fast' : 'address', filter);
-  return { passed: totals.passed + passed, failed: totals.failed + failed };
+  if (sanitize === '' && (filter === '' || filter === 'large')) add(runLarge(binary));
+  add(emulatorTests(folder, sanitize === '' ? 'fast' : 'address', filter));
+  return totals;
 }
 
 function option(name) {
@@ -130,13 +167,12 @@ function option(name) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const filter = option('--filter');
+  const sanitize = option('--sanitize');
+  const emulateAvx512 = process.argv.includes('--emulate-avx512') || undefined;
+  const kernels = process.argv.includes('--kernels') || undefined;
   const { passed, failed } = process.argv.includes('--checked')
     ? checkedTests({ filter })
-    : nativeTests({
-        sanitize: option('--sanitize'),
-        kernels: process.argv.includes('--kernels') ? true : undefined,
-        filter,
-      });
+    : nativeTests({ sanitize, kernels, filter, emulateAvx512 });
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }

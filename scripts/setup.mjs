@@ -45,17 +45,20 @@ function fingerprint(inputs) {
   return hash.digest('hex');
 }
 
-/** Runs `work` unless its outputs are there and its stamp holds the fingerprint of its inputs. */
-function whenChanged({ stamp, inputs, outputs }, work) {
+/** Runs `work` unless its outputs are there and its stamp holds the fingerprint of its inputs. Waits where it must. */
+export function whenChanged({ stamp, inputs, outputs }, work) {
   const file = inRoot(stamp);
   const now = fingerprint(inputs);
   const complete = outputs.every((output) => existsSync(inRoot(output)));
   if (complete && existsSync(file) && readFileSync(file, 'utf8') === now) return;
   // Without its stamp a step that is interrupted runs again.
   rmSync(file, { force: true });
-  work(complete);
-  mkdirSync(path.dirname(file), { recursive: true });
-  writeFileSync(file, now);
+  const done = () => {
+    mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(file, now);
+  };
+  const pending = work(complete);
+  return pending ? pending.then(done) : done();
 }
 
 function installDependencies() {
@@ -84,21 +87,24 @@ function compileTypeScript(complete) {
 
 const dependenciesStamp = 'node_modules/.kindling-setup';
 
-export function setup() {
+/** All of it, or without the addon of this machine, which a package does not hold. */
+export function setup({ addon = true } = {}) {
   requireNode();
   whenChanged(
     { stamp: dependenciesStamp, inputs: ['package-lock.json'], outputs: ['node_modules'] },
     installDependencies,
   );
   generateOps();
-  whenChanged(
-    {
-      stamp: 'build/.kindling-native',
-      inputs: ['CMakeLists.txt', 'native', dependenciesStamp],
-      outputs: ['build/Release/kindling.node'],
-    },
-    buildAddon,
-  );
+  if (addon) {
+    whenChanged(
+      {
+        stamp: 'build/.kindling-native',
+        inputs: ['CMakeLists.txt', 'native', dependenciesStamp],
+        outputs: ['build/Release/kindling.node'],
+      },
+      buildAddon,
+    );
+  }
   whenChanged(
     {
       stamp: 'dist/.kindling-typescript',
@@ -107,6 +113,12 @@ export function setup() {
     },
     compileTypeScript,
   );
+}
+
+/** Without what is left in dist/ of sources that are gone, as a package must be. */
+export function compileAfresh() {
+  rmSync(inRoot('dist'), { recursive: true, force: true });
+  setup({ addon: false });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) setup();

@@ -64,6 +64,7 @@ export class Trace implements Recorder {
       );
     }
     const { dtype, shape, strides, isContiguous, _requiresGrad: requiresGrad, _device: device } = tensor;
+    this.place(tensor);
     const value = newValue('captured', dtype, shape, strides, isContiguous, tensor);
     this.captured.set(tensor, value);
     this.guard(() => tensor._requiresGrad === requiresGrad && tensor._device === device);

@@ -21,7 +21,7 @@ export type Series<T> = Iterable<T | PromiseLike<T>> | AsyncIterable<T>;
 /** A {@link Series}, or a function that begins a new one: a generator can be gone through only once. */
 export type Source<T> = Series<T> | (() => Series<T>);
 
-/** @internal */
+/** What going through a {@link Series} yields. */
 export type AnyIterator<T> = Iterator<T> | AsyncIterator<T>;
 
 /** The dtypes of what is not a tensor yet. Default: as {@link tensor} has it, float32 for numbers. */

@@ -6,7 +6,7 @@ import { broadcastShapes, formatShape, sizeOf, type Shape } from '../tensor/shap
 import { defineMethods } from '../tensor/methods';
 import type { Tensor } from '../tensor/tensor';
 import { type AnyTensor } from '../tensor/tensor';
-import { requireFloat, requireSame, sum } from './reduce';
+import { requireFloating, requireSame, sum } from './reduce';
 import { run } from './run';
 import { expand, reshape, transpose, unsqueeze } from './views';
 
@@ -21,11 +21,12 @@ function batchOf(x: Tensor): Shape {
 /**
  * The matrix product of the last two axes; the axes before them are batches and broadcast. A vector
  * counts as a row on the left and as a column on the right, and its axis is removed again.
- * @throws ShapeError if the inner dimensions differ; DTypeError unless both are float32 or both float64.
+ * Operands of float16 or bfloat16 are multiplied and summed in float32; the result is rounded to their dtype.
+ * @throws ShapeError if the inner dimensions differ; DTypeError unless both have one floating-point dtype.
  */
 export function matmul(a: AnyTensor, b: AnyTensor): Tensor {
-  const x = requireFloat('matmul', 'a', a);
-  const y = requireFloat('matmul', 'b', b);
+  const x = requireFloating('matmul', 'a', a);
+  const y = requireFloating('matmul', 'b', b);
   requireSame('matmul', x, y);
   if (x.rank === 0 || y.rank === 0) {
     throw new ShapeError(`matmul: a scalar is no matrix: ${formatShape(x.shape)} × ${formatShape(y.shape)}`);
@@ -74,15 +75,16 @@ function rows(x: Tensor): Tensor {
 }
 
 /**
- * `x · weightᵀ + bias` over the last axis: a fully connected layer.
+ * `x · weightᵀ + bias` over the last axis: a fully connected layer. float16 and bfloat16 are summed in float32, the
+ * bias included, and rounded once.
  * @param x shape [..., inFeatures]
  * @param weight shape [outFeatures, inFeatures], as PyTorch keeps it
  * @param bias shape [outFeatures], or null for none
  * @returns shape [..., outFeatures]
  */
 export function linear(x: AnyTensor, weight: AnyTensor, bias: AnyTensor | null = null): Tensor {
-  const input = requireFloat('linear', 'x', x);
-  const w = requireFloat('linear', 'weight', weight);
+  const input = requireFloating('linear', 'x', x);
+  const w = requireFloating('linear', 'weight', weight);
   requireSame('linear', input, w);
   if (w.rank !== 2 || input.rank === 0 || input.shape[input.rank - 1] !== w.shape[1]) {
     throw new ShapeError(
@@ -91,7 +93,7 @@ export function linear(x: AnyTensor, weight: AnyTensor, bias: AnyTensor | null =
     );
   }
   if (bias === null) return matmul(input, transpose(w));
-  const b = requireFloat('linear', 'bias', bias);
+  const b = requireFloating('linear', 'bias', bias);
   requireSame('linear', input, b);
   if (b.rank !== 1 || b.size !== w.shape[0]) {
     throw new ShapeError(

@@ -195,6 +195,15 @@ export function requireFloat(op: string, name: string, x: AnyTensor): Tensor {
   return x as Tensor;
 }
 
+/** @internal The same for an op that also takes halves. */
+export function requireFloating(op: string, name: string, x: AnyTensor): Tensor {
+  if (isTensor(x) && isHalf(x.dtype)) {
+    x._check(op);
+    return x as unknown as Tensor;
+  }
+  return requireFloat(op, name, x);
+}
+
 /** @internal Throws unless two float tensors have one dtype: mixed precision should be the user's choice. */
 export function requireSame(op: string, a: AnyTensor, b: AnyTensor): void {
   if (a.dtype !== b.dtype) throw new DTypeError(`${op}: dtypes differ: ${a.dtype} and ${b.dtype}`);

@@ -108,7 +108,7 @@ const testing = { isNaN, isInf, isFinite };
 
 type KeepingMethods<D extends DType> = { [K in keyof typeof keeping]: () => Tensor<D> };
 type FloatMethods<D extends DType> = { [K in keyof typeof floating]: () => Tensor<FloatOf<D>> };
-type TestMethods = { [K in keyof typeof testing]: () => Tensor<'bool'> };
+type TestMethods = { [K in 'isNaN' | 'isInf' | 'isFinite']: () => Tensor<'bool'> };
 
 declare module '../tensor/tensor' {
   interface Tensor<D extends DType = 'float32'> extends KeepingMethods<D>, FloatMethods<D>, TestMethods {}

@@ -263,6 +263,7 @@ export class Tensor<D extends DType = 'float32'> {
     });
   }
 
+  /** @internal (its name is from Node's types, which a program may not have) */
   [inspect.custom](): string {
     return this.toString();
   }

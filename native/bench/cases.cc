@@ -43,6 +43,7 @@ constexpr Row kRows[] = {
     {"gemm64", "256x256x256", "matmul m=256 n=256 k=256 f64=1"},
     {"gemm64", "1024x1024x1024", "matmul m=1024 n=1024 k=1024 f64=1"},
     {"gemm64", "64x128x784", "matmul m=64 n=128 k=784 f64=1"},
+    {"gemm64", "128x512x784 B^T", "matmul m=128 n=512 k=784 tb=1 f64=1"},
 
     // x[n,c,size,size] and weight[o,c/groups,kernel,kernel], without bias. dx=0: a first layer, whose input needs no
     // gradient.
@@ -53,6 +54,8 @@ constexpr Row kRows[] = {
     {"conv", "512->512 k3 7", "conv pass=forward,training n=32 c=512 o=512 size=7 kernel=3 pad=1"},
     {"conv", "64->256 k1 56", "conv pass=forward,training n=32 c=64 o=256 size=56 kernel=1"},
     {"conv", "depthwise 128 k3 28", "conv pass=forward,training n=32 c=128 o=128 size=28 kernel=3 pad=1 groups=128"},
+    {"conv", "64->128 k3 s2 56", "conv pass=forward,training n=32 c=64 o=128 size=56 kernel=3 stride=2 pad=1"},
+    {"conv", "256->512 k1 s2 28", "conv pass=forward,training n=32 c=256 o=512 size=28 kernel=1 stride=2"},
     {"conv", "MNIST 1->32 k3 28", "conv pass=forward,training n=64 c=1 o=32 size=28 kernel=3 pad=1 dx=0"},
     {"conv", "MNIST 32->64 k3 14", "conv pass=forward,training n=64 c=32 o=64 size=14 kernel=3 pad=1"},
 

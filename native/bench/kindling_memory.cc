@@ -30,49 +30,36 @@ void buildSoftmax(const Spec& s, Workload* w) {
   }
 }
 
-namespace {
-
-struct LayerNorm {
-  Shape flat, grouped;
-  TensorView y, variance, weight;
-};
-
-/// The records of the forward pass: on the way back they are run once, not measured.
-LayerNorm normalized(const Spec& s, Workload* w) {
-  const int64_t rows = s.number("rows"), cols = s.number("cols");
-  LayerNorm l = {{rows, cols}, {1, rows, cols}, {}, {}, {}};
-  const TensorView x = w->input(l.grouped, 1);
-  l.y = w->output(l.grouped);
-  l.variance = w->output({rows});
-  w->op(Op::normalize, {x}, {l.y, w->output({rows}), l.variance}, {1}, {1e-5});
-  l.weight = w->input({cols}, 2);
-  return l;
-}
-
-}  // namespace
-
-// Operands: x, weight, bias, the gradient of y.
+// Operands: x, weight, bias, the gradient of y. On the way back the forward pass is run once, not
+// measured.
 void buildLayerNorm(const Spec& s, Workload* w) {
-  const LayerNorm l = normalized(s, w);
-  const bool affine = s.number("affine") != 0;
-  const int64_t cols = l.flat[1];
-  const TensorView y = viewOf(l.y.data, DType::float32, l.flat);
-  if (s.pass() == "forward") {
-    if (!affine) return w->result("y", y);
-    const TensorView scaled = w->made(Op::mul, {y, l.weight}, l.flat);
-    return w->result("y", w->made(Op::add, {scaled, w->input({cols}, 3)}, l.flat));
+  const bool affine = s.number("affine") != 0, forward = s.pass() == "forward";
+  const int64_t rows = s.number("rows"), cols = s.number("cols");
+  const Shape flat = {rows, cols}, grouped = {1, rows, cols};
+  const TensorView x = w->input(grouped, 1), y = w->output(grouped);
+  const TensorView mean = w->output({rows}), variance = w->output({rows});
+  TensorView weight = {};
+  if (affine) {
+    weight = w->input({cols}, 2);
+    w->op(Op::normalizeAffine, {x, weight, w->input({cols}, 3)}, {y, mean, variance}, {1, 1},
+          {1e-5});
+  } else {
+    w->op(Op::normalize, {x}, {y, mean, variance}, {1}, {1e-5});
   }
+  if (forward) return w->result("y", viewOf(y.data, DType::float32, flat));
   w->run();
   w->clearOps();
-  TensorView grad = w->input(l.flat, 4);
-  if (affine) {
-    const TensorView product = w->made(Op::mul, {grad, y}, l.flat);
-    w->result("dw", w->made(Op::sum, {product}, {cols}, {1}));
-    w->result("db", w->made(Op::sum, {grad}, {cols}, {1}));
-    grad = w->made(Op::mul, {grad, l.weight}, l.flat);
+  const TensorView grad = w->input(grouped, 4);
+  if (!affine) {
+    w->result("dx", w->made(Op::normalizeBackward, {grad, y, variance}, grouped, {1}, {1e-5}));
+    return;
   }
-  grad = viewOf(grad.data, DType::float32, l.grouped);
-  w->result("dx", w->made(Op::normalizeBackward, {grad, l.y, l.variance}, l.grouped, {1}, {1e-5}));
+  const TensorView dx = w->output(grouped), dw = w->output({cols}), db = w->output({cols});
+  w->op(Op::normalizeAffineBackward, {grad, x, weight, mean, variance}, {dx, dw, db}, {1, 1},
+        {1e-5});
+  w->result("dw", dw);
+  w->result("db", db);
+  w->result("dx", dx);
 }
 
 // Operands: the parameter, its gradient. The first step, from moments of 0, is what is compared.

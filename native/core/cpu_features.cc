@@ -34,6 +34,9 @@ Isa detect() {
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return Isa::scalar;
   const unsigned needed7 = bit_AVX2 | bit_BMI2;
   if ((b & needed7) != needed7) return Isa::scalar;
+#if defined(KINDLING_EMULATE_AVX512)
+  return Isa::avx512;  // its kernels were compiled to instructions that were just found
+#endif
   const unsigned needed512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
   if ((b & needed512) == needed512 && (state & 0xe6) == 0xe6) return Isa::avx512;
   return Isa::avx2;

@@ -5,6 +5,7 @@
 #include "core/status.h"
 #include "cpu/convolution_pieces.h"
 #include "cpu/kernel_table.h"
+#include "cpu/parallel.h"
 #include "cpu/scratch.h"
 
 namespace kindling {
@@ -44,21 +45,17 @@ ConvShape shapeOf(const TensorView& input, const TensorView& weight, const Tenso
 }
 
 bool solve(const GatherProblem<float>& problem) {
+  if (gatherFitsDepthwise(problem)) return gatherDepthwise(problem);
   if (gatherFits(&problem, 1)) return gatherDirectly(&problem, 1);
   return gatherFitsWinograd(problem) ? gatherByWinograd(problem) : gatherByProduct(problem);
 }
-bool solve(const GatherProblem<double>& problem) {
-  gatherPlainly(problem);
-  return true;
-}
+bool solve(const GatherProblem<double>& problem) { return gatherByProduct(problem); }
 bool solve(const WeightProblem<float>& problem) {
+  if (weightFitsDepthwise(problem)) return weightDepthwise(problem);
   if (weightFits(problem)) return weightDirectly(problem);
   return weightFitsWinograd(problem) ? weightByWinograd(problem) : weightByProduct(problem);
 }
-bool solve(const WeightProblem<double>& problem) {
-  weightPlainly(problem);
-  return true;
-}
+bool solve(const WeightProblem<double>& problem) { return weightByProduct(problem); }
 
 template <typename T>
 void setWeightAxes(const ConvShape& shape, GatherProblem<T>* problem) {
@@ -167,6 +164,22 @@ bool solveTogether(const ConvShape&, const GatherProblem<double>&, const int64_t
   return true;
 }
 
+/// Whether no tap reaches some phase of the axis, as where the stride is greater than the kernel.
+bool skipsPhases(const ConvShape& shape, int axis, int64_t phases, int64_t* offsets,
+                 int64_t* positions) {
+  for (int64_t i = 0; i < phases; ++i) {
+    if (phaseOf(shape, axis, i, offsets, positions).taps.count == 0) return true;
+  }
+  return false;
+}
+
+template <typename T>
+void clear(T* to, int64_t count) {
+  parallelFor(count, 65536, 64, [&](int64_t begin, int64_t end) {
+    __builtin_memset(to + begin, 0, static_cast<size_t>(end - begin) * sizeof(T));
+  });
+}
+
 /// Runs over the phases of all three axes. Each is a gather from the output's gradient with stride
 /// 1.
 template <typename T>
@@ -186,6 +199,14 @@ bool solvePhases(const ConvShape& shape, GatherProblem<T>* problem) {
   offsets[0] = memory.as<int64_t>();
   offsets[1] = offsets[0] + 2 * shape.kernel[0];
   offsets[2] = offsets[1] + 2 * shape.kernel[1];
+  bool skips = false;
+  for (int axis = 0; axis < kSpatial; ++axis) {
+    skips |=
+        skipsPhases(shape, axis, phases[axis], offsets[axis], offsets[axis] + shape.kernel[axis]);
+  }
+  // In one sweep, rather than phase by phase at a stride.
+  if (skips)
+    clear(problem->out, problem->batch * problem->groups * problem->rows * problem->outPlane);
   for (int64_t i = 0; i < phases[0] * phases[1] * phases[2]; ++i) {
     const int64_t at[kSpatial] = {i / phases[2] / phases[1], i / phases[2] % phases[1],
                                   i % phases[2]};
@@ -197,7 +218,7 @@ bool solvePhases(const ConvShape& shape, GatherProblem<T>* problem) {
       problem->taps[axis] = phase.taps;
       problem->outStart = problem->outStart * shape.input[axis] + phase.first;
     }
-    if (!solve(*problem)) return false;
+    if (problem->tapCount() > 0 && !solve(*problem)) return false;
   }
   return true;
 }

@@ -70,25 +70,32 @@ struct WeightProblem {
 // a way that results do not depend on the number of threads.
 
 /// By a matrix product whose panels are gathered as they are needed.
-bool gatherByProduct(const GatherProblem<float>& problem);
+template <typename T>
+bool gatherByProduct(const GatherProblem<T>& problem);
 /// By Winograd's algorithm: 3x3 taps of stride 1, with many channels on both sides.
 bool gatherByWinograd(const GatherProblem<float>& problem);
 bool gatherFitsWinograd(const GatherProblem<float>& problem);
+/// Depthwise with 3x3 taps and stride 1, on the planes as they stand.
+bool gatherDepthwise(const GatherProblem<float>& problem);
+bool gatherFitsDepthwise(const GatherProblem<float>& problem);
 /// By shifted sums over padded planes: for few channels per group, as in depthwise convolution.
 /// Solves `count` problems that differ in grid, taps and outStart alone, such as the phases of a
 /// gradient; these are in order of outStart's last axis.
 bool gatherDirectly(const GatherProblem<float>* problems, int64_t count);
 bool gatherFits(const GatherProblem<float>* problems, int64_t count);
 
-bool weightByProduct(const WeightProblem<float>& problem);
+template <typename T>
+bool weightByProduct(const WeightProblem<T>& problem);
 bool weightByWinograd(const WeightProblem<float>& problem);
 bool weightFitsWinograd(const WeightProblem<float>& problem);
+/// 1x1 with stride 1: by products of the images.
+template <typename T>
+bool weightPointwise(const WeightProblem<T>& problem);
+bool weightIsPointwise(const ConvShape& shape);
+bool weightDepthwise(const WeightProblem<float>& problem);
+bool weightFitsDepthwise(const WeightProblem<float>& problem);
 bool weightDirectly(const WeightProblem<float>& problem);
 bool weightFits(const WeightProblem<float>& problem);
-
-// float64: plain loops.
-void gatherPlainly(const GatherProblem<double>& problem);
-void weightPlainly(const WeightProblem<double>& problem);
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling

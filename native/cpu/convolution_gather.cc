@@ -15,12 +15,11 @@ namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-constexpr int kWidth = GemmVec::width;
+template <typename T>
+constexpr int kWidth = GemmVecOf<T>::width;
 constexpr int64_t kMostSteps = KINDLING_ISA_LEVEL == 2 ? 384 : 256;  // of k in one block
 constexpr int64_t kMostPanels = 16;                                  // gathered at a time
 constexpr int64_t kThreadWork = 1 << 18;  // multiply-adds; less is not worth a thread
-
-using Problem = GatherProblem<float>;
 
 int64_t roundUp(int64_t x, int64_t y) { return (x + y - 1) / y * y; }
 int64_t lesser(int64_t x, int64_t y) { return x < y ? x : y; }
@@ -39,15 +38,16 @@ struct Plan {
   int64_t firstRow(int64_t tile) const { return tile * tileRows + lesser(tile, extra); }
 };
 
-Plan makePlan(const Problem& p) {
+template <typename T>
+Plan makePlan(const GatherProblem<T>& p) {
   Plan plan;
   plan.columns = p.batch * p.gridSize();
   plan.taps = p.tapCount();
   plan.steps = p.channels * plan.taps + (p.bias ? 1 : 0);
   const bool wide = p.rows <= kWideTileRows;
   const int64_t most = wide ? kWideVectors : kTileVectors;
-  plan.panelVectors = lesser(most, (plan.columns + kWidth - 1) / kWidth);
-  plan.panelWidth = plan.panelVectors * kWidth;
+  plan.panelVectors = lesser(most, (plan.columns + kWidth<T> - 1) / kWidth<T>);
+  plan.panelWidth = plan.panelVectors * kWidth<T>;
   plan.panels = (plan.columns + plan.panelWidth - 1) / plan.panelWidth;
   const int64_t tallest = wide ? kWideTileRows : kTileRows;
   plan.rowTiles = (p.rows + tallest - 1) / tallest;
@@ -56,8 +56,9 @@ Plan makePlan(const Problem& p) {
   plan.blocks = (plan.steps + kMostSteps / 2) / kMostSteps;
   if (plan.blocks < 1) plan.blocks = 1;
   plan.block = (plan.steps + plan.blocks - 1) / plan.blocks;
-  plan.rowPieces = mostPieces(p.grid[2], plan.panelWidth, plan.panelWidth);
-  const int64_t panelBytes = plan.panelWidth * (plan.block > 0 ? plan.block : 1) * 4;
+  plan.rowPieces = mostPieces<T>(p.grid[2], plan.panelWidth, plan.panelWidth);
+  const int64_t panelBytes =
+      plan.panelWidth * (plan.block > 0 ? plan.block : 1) * int64_t{sizeof(T)};
   int64_t fitting = cacheSizes().l2 / 3 / panelBytes;
   if (fitting > kMostPanels) fitting = kMostPanels;
   // Several units for each thread, so that none waits long for the last.
@@ -72,7 +73,8 @@ Plan makePlan(const Problem& p) {
 }
 
 /// Whether the steps of k of one row lie side by side in the weight.
-bool tapsInOrder(const Problem& p) {
+template <typename T>
+bool tapsInOrder(const GatherProblem<T>& p) {
   int64_t stride = 1;
   for (int axis = kSpatial - 1; axis >= 0; --axis) {
     const TapAxis& taps = p.taps[axis];
@@ -85,21 +87,21 @@ bool tapsInOrder(const Problem& p) {
 }
 
 /// The weights of every tile in the order in which the kernel reads them: packed[step][row].
-void packTile(const Problem& p, const Plan& plan, int64_t group, int64_t tile, float* to) {
+template <typename T>
+void packTile(const GatherProblem<T>& p, const Plan& plan, int64_t group, int64_t tile, T* to) {
   const int64_t row = plan.firstRow(tile), rows = plan.firstRow(tile + 1) - row;
-  const float* from = p.weight + group * p.weightGroup + row * p.weightRow;
+  const T* from = p.weight + group * p.weightGroup + row * p.weightRow;
   const int64_t products = p.channels * plan.taps;
   const bool inOrder = tapsInOrder(p);
   if (inOrder) {
-    packLanes(to, rows, from, p.weightRow, 1, static_cast<int>(rows), static_cast<int>(rows),
-              products);
+    packRows(to, from, p.weightRow, 1, static_cast<int>(rows), products);
   } else {
-    float* next = to;
+    T* next = to;
     for (int64_t q = 0; q < p.channels; ++q) {
       for (int64_t d = 0; d < p.taps[0].count; ++d) {
         for (int64_t h = 0; h < p.taps[1].count; ++h) {
           for (int64_t w = 0; w < p.taps[2].count; ++w, next += rows) {
-            const float* at = from + q * p.weightChannel + p.weightOffset(d, h, w);
+            const T* at = from + q * p.weightChannel + p.weightOffset(d, h, w);
             for (int64_t i = 0; i < rows; ++i) next[i] = at[i * p.weightRow];
           }
         }
@@ -113,18 +115,20 @@ void packTile(const Problem& p, const Plan& plan, int64_t group, int64_t tile, f
 }
 
 /// What one thread works with.
+template <typename T>
 struct Room {
-  float* panels;
+  T* panels;
   Piece* pieces;
 };
 
 /// Gathers steps [begin, end) of one panel.
-void gatherPanel(const Problem& p, const Plan& plan, int64_t group, const Piece* pieces,
-                 int64_t pieceCount, int64_t begin, int64_t end, float* to) {
+template <typename T>
+void gatherPanel(const GatherProblem<T>& p, const Plan& plan, int64_t group, const Piece* pieces,
+                 int64_t pieceCount, int64_t begin, int64_t end, T* to) {
   const int64_t products = p.channels * plan.taps;
   const int64_t stop = lesser(end, products);
   int64_t q = plan.taps > 0 ? begin / plan.taps : 0, tap = plan.taps > 0 ? begin % plan.taps : 0;
-  const float* channel = p.sourceAt(0, group * p.channels + q);
+  const T* channel = p.sourceAt(0, group * p.channels + q);
   for (int64_t step = begin; step < stop; ++step, to += plan.panelWidth) {
     gatherRow(to, pieces + tap * plan.rowPieces, pieceCount, channel, p.stride[2]);
     if (++tap < plan.taps) continue;
@@ -132,14 +136,15 @@ void gatherPanel(const Problem& p, const Plan& plan, int64_t group, const Piece*
     channel += p.plane;
   }
   if (end <= products) return;
-  for (int64_t lane = 0; lane < plan.panelWidth; lane += kWidth) {
-    GemmVec::set1(1.0f).store(to + lane);
+  for (int64_t lane = 0; lane < plan.panelWidth; lane += kWidth<T>) {
+    GemmVecOf<T>::set1(T(1)).store(to + lane);
   }
 }
 
 /// Whether the column matrix of an image is a part of the source as it stands: one tap, no stride,
 /// no padding.
-bool isPlain(const Problem& p) {
+template <typename T>
+bool isPlain(const GatherProblem<T>& p) {
   if (p.tapCount() != 1) return false;
   for (int axis = 0; axis < kSpatial; ++axis) {
     if (p.stride[axis] != 1 || p.taps[axis].offsets[0] != 0) return false;
@@ -149,28 +154,33 @@ bool isPlain(const Problem& p) {
 }
 
 /// Copies steps [begin, end) of successive whole panels, so that memory is read in long runs.
-void copyPanels(const Plan& plan, const float* from, int64_t fromStep, int64_t panels,
-                int64_t steps, float* to) {
+template <typename T>
+void copyPanels(const Plan& plan, const T* from, int64_t fromStep, int64_t panels, int64_t steps,
+                T* to) {
+  constexpr int64_t kAhead = 8;  // steps; the hardware does not foresee runs this short
   const int64_t width = plan.panelWidth, panelStep = width * plan.block;
   for (int64_t step = 0; step < steps; ++step, from += fromStep, to += width) {
+    const T* const ahead = from + (step + kAhead < steps ? kAhead * fromStep : 0);
     for (int64_t panel = 0; panel < panels; ++panel) {
-      for (int64_t lane = 0; lane < width; lane += kWidth) {
-        GemmVec::load(from + panel * width + lane).store(to + panel * panelStep + lane);
+      __builtin_prefetch(ahead + panel * width, 0, 3);
+      for (int64_t lane = 0; lane < width; lane += kWidth<T>) {
+        GemmVecOf<T>::load(from + panel * width + lane).store(to + panel * panelStep + lane);
       }
     }
   }
 }
 
 /// Copies a tile to where its segments belong.
-void scatterTile(const Problem& p, const float* tile, int64_t tileStride, int64_t firstChannel,
+template <typename T>
+void scatterTile(const GatherProblem<T>& p, const T* tile, int64_t tileStride, int64_t firstChannel,
                  int64_t rows, int64_t column, int64_t count, bool accumulate) {
   forSegments(p.grid, column, count,
               [&](int64_t lane, int64_t length, int64_t n, int64_t d, int64_t h, int64_t w) {
                 const int64_t step = p.outStep[2];
                 const int64_t offset = d * p.outStep[0] + h * p.outStep[1] + w * step;
                 for (int64_t i = 0; i < rows; ++i) {
-                  const float* from = tile + i * tileStride + lane;
-                  float* to = p.outAt(n, firstChannel + i) + offset;
+                  const T* from = tile + i * tileStride + lane;
+                  T* to = p.outAt(n, firstChannel + i) + offset;
                   if (accumulate) {
                     for (int64_t j = 0; j < length; ++j) to[j * step] += from[j];
                   } else {
@@ -181,13 +191,15 @@ void scatterTile(const Problem& p, const float* tile, int64_t tileStride, int64_
 }
 
 /// Whether the grid is the whole of the result, so that columns of one image lie side by side.
-bool isDense(const Problem& p) {
+template <typename T>
+bool isDense(const GatherProblem<T>& p) {
   return p.outPlane == p.gridSize() && p.outStart == 0 && p.outStep[2] == 1;
 }
 
+template <typename T>
 class Unit {
  public:
-  Unit(const Problem& problem, const Plan& plan, const float* weights, const Room& room)
+  Unit(const GatherProblem<T>& problem, const Plan& plan, const T* weights, const Room<T>& room)
       : p_(problem),
         plan_(plan),
         weights_(weights),
@@ -213,7 +225,7 @@ class Unit {
   int64_t columnsOf(int64_t panel) const {
     return lesser(plan_.panelWidth, plan_.columns - panel * plan_.panelWidth);
   }
-  float* panelAt(int64_t panel) const {
+  T* panelAt(int64_t panel) const {
     return room_.panels + (panel - firstPanel_) * plan_.panelWidth * plan_.block;
   }
 
@@ -226,8 +238,8 @@ class Unit {
         panel += whole - 1;
         continue;
       }
-      const int64_t pieces = makePieces(taps, panel * plan_.panelWidth, columnsOf(panel),
-                                        plan_.panelWidth, room_.pieces, plan_.rowPieces);
+      const int64_t pieces = makePieces<T>(taps, panel * plan_.panelWidth, columnsOf(panel),
+                                           plan_.panelWidth, room_.pieces, plan_.rowPieces);
       gatherPanel(p_, plan_, group_, room_.pieces, pieces, begin_, end_, panelAt(panel));
     }
   }
@@ -241,13 +253,13 @@ class Unit {
 
   void copyWhole(int64_t panel, int64_t count) const {
     const int64_t column = panel * plan_.panelWidth, stop = lesser(end_, p_.channels);
-    const float* from = p_.sourceAt(column / p_.plane, group_ * p_.channels + begin_);
+    const T* from = p_.sourceAt(column / p_.plane, group_ * p_.channels + begin_);
     copyPanels(plan_, from + column % p_.plane, p_.plane, count, stop - begin_, panelAt(panel));
     if (end_ == stop) return;
     for (int64_t i = 0; i < count; ++i) {
-      float* const ones = panelAt(panel + i) + (stop - begin_) * plan_.panelWidth;
-      for (int64_t lane = 0; lane < plan_.panelWidth; lane += kWidth) {
-        GemmVec::set1(1.0f).store(ones + lane);
+      T* const ones = panelAt(panel + i) + (stop - begin_) * plan_.panelWidth;
+      for (int64_t lane = 0; lane < plan_.panelWidth; lane += kWidth<T>) {
+        GemmVecOf<T>::set1(T(1)).store(ones + lane);
       }
     }
   }
@@ -255,16 +267,16 @@ class Unit {
   void multiply() const {
     const int64_t firstTile = rowUnit_ * plan_.rowTiles / plan_.rowUnits;
     const int64_t endTile = (rowUnit_ + 1) * plan_.rowTiles / plan_.rowUnits;
-    TileCall call;
+    TileCallOf<T> call;
     call.k = end_ - begin_;
     call.rowStride = 1;
     call.columnStep = plan_.panelWidth;
     call.bias = nullptr;
-    call.lastLanes = kWidth;
+    call.lastLanes = kWidth<T>;
     for (int64_t tile = firstTile; tile < endTile; ++tile) {
       const int64_t row = plan_.firstRow(tile), rows = plan_.firstRow(tile + 1) - row;
-      const TileKernel kernel =
-          tileKernelFor(static_cast<int>(rows), static_cast<int>(plan_.panelVectors), true, false);
+      const TileKernelOf<T> kernel = tileKernelFor<T>(
+          static_cast<int>(rows), static_cast<int>(plan_.panelVectors), true, false);
       call.rows = weights_ + (group_ * p_.rows + row) * plan_.steps + begin_ * rows;
       call.rowStep = rows;
       for (int64_t panel = firstPanel_; panel < endPanel_; ++panel) {
@@ -274,7 +286,7 @@ class Unit {
     }
   }
 
-  void multiplyTile(TileKernel kernel, TileCall* call, int64_t panel, int64_t channel,
+  void multiplyTile(TileKernelOf<T> kernel, TileCallOf<T>* call, int64_t panel, int64_t channel,
                     int64_t rows) const {
     const int64_t column = panel * plan_.panelWidth, size = p_.gridSize();
     const int64_t n = column / size, at = column % size;
@@ -285,7 +297,7 @@ class Unit {
       call->accumulate = accumulate;
       return kernel(*call);
     }
-    alignas(kAlignment) float tile[kTileRows * kTileVectors * kWidth];
+    alignas(kAlignment) T tile[kTileRows * kTileVectors * kWidth<T>];
     static_assert(kWideTileRows * kWideVectors <= kTileRows * kTileVectors, "the tile must fit");
     call->c = tile;
     call->ldc = plan_.panelWidth;
@@ -294,22 +306,23 @@ class Unit {
     scatterTile(p_, tile, plan_.panelWidth, channel, rows, column, columnsOf(panel), accumulate);
   }
 
-  const Problem& p_;
+  const GatherProblem<T>& p_;
   const Plan& plan_;
-  const float* weights_;
-  Room room_;
+  const T* weights_;
+  Room<T> room_;
   bool dense_, plain_;
   int64_t group_ = 0, rowUnit_ = 0, firstPanel_ = 0, endPanel_ = 0, begin_ = 0, end_ = 0;
 };
 
 }  // namespace
 
-bool gatherByProduct(const Problem& p) {
+template <typename T>
+bool gatherByProduct(const GatherProblem<T>& p) {
   if (p.batch * p.groups * p.rows * p.gridSize() == 0) return true;
   const Plan plan = makePlan(p);
-  const Scratch weights(static_cast<size_t>(p.groups * p.rows * plan.steps) * sizeof(float));
+  const Scratch weights(static_cast<size_t>(p.groups * p.rows * plan.steps) * sizeof(T));
   if (!weights.ok()) return false;
-  float* const packed = weights.as<float>();
+  T* const packed = weights.as<T>();
   const int64_t tileWork = plan.tileRows * plan.steps + 1;
   parallelFor(p.groups * plan.rowTiles, kThreadWork / 4 / tileWork + 1, 1,
               [&](int64_t begin, int64_t end) {
@@ -319,9 +332,9 @@ bool gatherByProduct(const Problem& p) {
                            packed + (group * p.rows + plan.firstRow(tile)) * plan.steps);
                 }
               });
-  const size_t panelBytes =
-      static_cast<size_t>(roundUp(plan.groupPanels * plan.panelWidth * plan.block + kWidth, 16)) *
-      sizeof(float);
+  const size_t panelBytes = static_cast<size_t>(roundUp(
+                                plan.groupPanels * plan.panelWidth * plan.block + kWidth<T>, 16)) *
+                            sizeof(T);
   const size_t pieceBytes = static_cast<size_t>(plan.taps * plan.rowPieces) * sizeof(Piece);
   const int64_t units = p.groups * plan.columnUnits * plan.rowUnits;
   const int64_t unitWork = p.batch * p.groups * p.rows * p.gridSize() / units * (plan.steps + 1);
@@ -332,13 +345,15 @@ bool gatherByProduct(const Problem& p) {
       __atomic_store_n(&ok, false, __ATOMIC_RELAXED);
       return;
     }
-    const Room room = {memory.as<float>(),
-                       reinterpret_cast<Piece*>(memory.as<char>() + panelBytes)};
-    Unit unit(p, plan, packed, room);
+    const Room<T> room = {memory.as<T>(), reinterpret_cast<Piece*>(memory.as<char>() + panelBytes)};
+    Unit<T> unit(p, plan, packed, room);
     for (int64_t i = begin; i < end; ++i) unit.compute(i);
   });
   return ok;
 }
+
+template bool gatherByProduct(const GatherProblem<float>& problem);
+template bool gatherByProduct(const GatherProblem<double>& problem);
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling

@@ -18,6 +18,32 @@ struct Piece {
   int64_t offset;  // where its lane 0 would be in a channel's plane (and the image's, see below)
 };
 
+/// The lanes [first, end) of a vector, made once and used for many loads.
+struct LaneRange {
+#if KINDLING_ISA_LEVEL == 2
+  __mmask16 mask;
+  static KINDLING_INLINE LaneRange of(int first, int end) {
+    return {static_cast<__mmask16>(((1u << end) - 1u) & ~((1u << first) - 1u))};
+  }
+  /// Zeros in the other lanes, whose memory is not read.
+  KINDLING_INLINE GemmVec load(const float* p) const { return {_mm512_maskz_loadu_ps(mask, p)}; }
+#elif KINDLING_ISA_LEVEL == 1
+  __m256i mask;
+  static KINDLING_INLINE LaneRange of(int first, int end) {
+    return {_mm256_andnot_si256(firstLanes(first), firstLanes(end))};
+  }
+  KINDLING_INLINE GemmVec load(const float* p) const { return {_mm256_maskload_ps(p, mask)}; }
+#else
+  int first, end;
+  static KINDLING_INLINE LaneRange of(int first, int end) { return {first, end}; }
+  KINDLING_INLINE GemmVec load(const float* p) const {
+    float lanes[GemmVec::width] = {};
+    for (int i = first; i < end; ++i) lanes[i] = p[i];
+    return GemmVec::load(lanes);
+  }
+#endif
+};
+
 /// Lanes [first, end) of every stride-th element, lane 0 at p; zeros elsewhere. Reads nothing else.
 KINDLING_INLINE GemmVec loadLanes(const float* p, int64_t stride, int first, int end) {
 #if KINDLING_ISA_LEVEL == 2
@@ -38,6 +64,12 @@ KINDLING_INLINE GemmVec loadLanes(const float* p, int64_t stride, int first, int
   if (stride == 1) {
     return {_mm256_maskload_ps(p, _mm256_andnot_si256(firstLanes(first), firstLanes(end)))};
   }
+  if (stride == 2 && first == 0 && end == 8) {
+    // Nothing behind the last lane is read.
+    const __m256 low = _mm256_loadu_ps(p), high = _mm256_loadu_ps(p + 7);
+    const __m256 picked = _mm256_shuffle_ps(low, high, 0xd8);
+    return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(picked), 0xd8))};
+  }
   if (stride == 2) {
     const __m256i even = _mm256_setr_epi32(-1, 0, -1, 0, -1, 0, -1, 0);
     const auto half = [&](const float* from, int begin, int stop) {
@@ -55,14 +87,30 @@ KINDLING_INLINE GemmVec loadLanes(const float* p, int64_t stride, int first, int
   return GemmVec::load(lanes);
 }
 
+KINDLING_INLINE GemmVecD loadLanes(const double* p, int64_t stride, int first, int end) {
+#if KINDLING_ISA_LEVEL > 0
+  if (stride == 1 && first == 0) return GemmVecD::loadPartial(p, end);
+#endif
+  double lanes[GemmVecD::width] = {};
+  for (int i = first; i < end; ++i) lanes[i] = p[i * stride];
+  return GemmVecD::load(lanes);
+}
+
 /// Writes one row of the column matrix from its pieces, in order of their lanes. Up to a vector
 /// beyond the last piece is overwritten.
-KINDLING_INLINE void gatherRow(float* to, const Piece* pieces, int64_t count, const float* channel,
+template <typename T>
+KINDLING_INLINE void gatherRow(T* to, const Piece* pieces, int64_t count, const T* channel,
                                int64_t stride) {
   if (stride == 1) {
     for (int64_t i = 0; i < count; ++i) {
       const Piece& piece = pieces[i];
-      loadLanes(channel + piece.offset, 1, piece.first, piece.end).store(to + piece.lane);
+      const T* const from = channel + piece.offset;
+      // The same pieces come for every channel, so that the CPU foresees which are whole.
+      if (piece.end - piece.first == GemmVecOf<T>::width) {
+        GemmVecOf<T>::load(from).store(to + piece.lane);
+      } else {
+        loadLanes(from, 1, piece.first, piece.end).store(to + piece.lane);
+      }
     }
   } else {
     for (int64_t i = 0; i < count; ++i) {
@@ -124,15 +172,17 @@ KINDLING_INLINE void validRange(int64_t x, int64_t stride, int64_t extent, int64
 }
 
 /// The most pieces of one row: `count` columns, padded to `width` lanes.
+template <typename T = float>
 KINDLING_INLINE int64_t mostPieces(int64_t gridWidth, int64_t count, int64_t width) {
-  return mostSegments(gridWidth, count) + 1 + width / GemmVec::width;
+  return mostSegments(gridWidth, count) + 1 + width / GemmVecOf<T>::width;
 }
 
 /// The pieces of one tap's part of a segment: `length` lanes from `lane`, of which [begin, end) are
 /// not padding and lane 0 is at `offset`. Returns their number.
+template <typename T>
 KINDLING_INLINE int64_t cutSegment(int64_t lane, int64_t length, int64_t begin, int64_t end,
                                    int64_t offset, int64_t stride, Piece* pieces) {
-  constexpr int64_t kWidth = GemmVec::width;
+  constexpr int64_t kWidth = GemmVecOf<T>::width;
   int64_t count = 0;
   for (int64_t at = 0; at < length; at += kWidth) {
     const int64_t first = begin > at ? begin - at : 0;
@@ -146,6 +196,7 @@ KINDLING_INLINE int64_t cutSegment(int64_t lane, int64_t length, int64_t begin, 
 
 /// Fills pieces[tap * rowPieces + …] for columns [column, column + count) and pads the row with
 /// zeros up to `width` lanes. Returns the number of pieces of a row, at most mostPieces().
+template <typename T = float>
 inline int64_t makePieces(const Taps& taps, int64_t column, int64_t count, int64_t width,
                           Piece* pieces, int64_t rowPieces) {
   int64_t made = 0;
@@ -166,16 +217,16 @@ inline int64_t makePieces(const Taps& taps, int64_t column, int64_t count, int64
               const int64_t x = w * stride + taps.axes[2].offsets[k];
               int64_t begin = 0, end = 0;
               if (inside) validRange(x, stride, taps.extents[2], length, &begin, &end);
-              cutSegment(lane, length, begin, end, row + x, stride, next);
+              cutSegment<T>(lane, length, begin, end, row + x, stride, next);
             }
           }
         }
-        made += (length + GemmVec::width - 1) / GemmVec::width;
+        made += (length + GemmVecOf<T>::width - 1) / GemmVecOf<T>::width;
       });
   if (count == width) return made;
   int64_t padding = 0;
   for (int64_t tap = 0; tap < depths * heights * widths; ++tap) {
-    padding = cutSegment(count, width - count, 0, 0, 0, 1, pieces + tap * rowPieces + made);
+    padding = cutSegment<T>(count, width - count, 0, 0, 0, 1, pieces + tap * rowPieces + made);
   }
   return made + padding;
 }

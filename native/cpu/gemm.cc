@@ -16,32 +16,36 @@ namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-constexpr int kWidth = GemmVec::width;
-// What one packed operand may take, in floats: beyond it the product is done piece by piece.
+template <typename T>
+constexpr int kWidth = GemmVecOf<T>::width;
+// What one packed operand may take, in elements: beyond it the product is done piece by piece.
 constexpr int64_t kMostPacked = 2 << 20;
 
 /// A product in work, and its memory.
+template <typename T, typename S>
 struct Work {
-  const GemmProblem* problem;
+  const GemmProblem<T, S>* problem;
   const GemmPlan* plan;
-  float *packedRows, *packedColumns;
+  T *packedRows, *packedColumns;
 };
 
 /// One block of k of a product.
+template <typename T, typename S>
 struct Block {
-  const GemmProblem* problem;
+  const GemmProblem<T, S>* problem;
   const GemmPlan* plan;
   int64_t begin, steps;  // of k
-  float *packedRows, *packedColumns;
+  T *packedRows, *packedColumns;
   int64_t firstPacked;  // the column that packedColumns begins with
   bool accumulate;
-  const float* bias;
+  const T* bias;
   bool last;  // of k: what is left of the epilogue is its
 };
 
-Block blockOf(const Work& work, int64_t index) {
+template <typename T, typename S>
+Block<T, S> blockOf(const Work<T, S>& work, int64_t index) {
   const int64_t k = work.problem->k, blocks = work.plan->kBlocks;
-  Block block = {
+  Block<T, S> block = {
       work.problem, work.plan, index * k / blocks, 0, work.packedRows, work.packedColumns, 0,
       true,         nullptr,   index == blocks - 1};
   block.steps = (index + 1) * k / blocks - block.begin;
@@ -52,30 +56,34 @@ Block blockOf(const Work& work, int64_t index) {
   return block;
 }
 
-int64_t packedRowFloats(const GemmProblem& problem, const GemmPlan& plan) {
+template <typename T, typename S>
+int64_t packedRowElements(const GemmProblem<T, S>& problem, const GemmPlan& plan) {
   return plan.packRows ? problem.rowCount * plan.kBlock : 0;
 }
 
-int64_t packedColumnFloats(const GemmPlan& plan) {
-  if (plan.packInParts) return plan.rowParts * plan.columnParts * groupFloats(plan);
-  return plan.packColumns ? plan.vectors * kWidth * plan.kBlock : 0;
+template <typename T>
+int64_t packedColumnElements(const GemmPlan& plan) {
+  if (plan.packInParts) return plan.rowParts * plan.columnParts * groupElements<T>(plan);
+  return plan.packColumns ? plan.vectors * kWidth<T> * plan.kBlock : 0;
 }
 
-void packRowTiles(const Block& block, int64_t begin, int64_t end) {
-  const GemmOperand& from = block.problem->rows;
+template <typename T, typename S>
+void packRowTiles(const Block<T, S>& block, int64_t begin, int64_t end) {
+  const GemmOperand<S>& from = block.problem->rows;
   for (int64_t tile = begin; tile < end; ++tile) {
     const int64_t row = rowOfTile(*block.plan, tile);
     const int rows = static_cast<int>(rowOfTile(*block.plan, tile + 1) - row);
-    packLanes(block.packedRows + row * block.steps, rows, from.at(row, block.begin), from.across,
-              from.along, rows, rows, block.steps);
+    packRows(block.packedRows + row * block.steps, from.at(row, block.begin), from.across,
+             from.along, rows, block.steps);
   }
 }
 
-void packPanels(const Block& block, int64_t begin, int64_t end) {
-  const GemmProblem& problem = *block.problem;
-  const int64_t width = block.plan->panelVectors * kWidth;
-  const int64_t allColumns = block.plan->vectors * kWidth;
-  GemmOperand from = problem.columns;
+template <typename T, typename S>
+void packPanels(const Block<T, S>& block, int64_t begin, int64_t end) {
+  const GemmProblem<T, S>& problem = *block.problem;
+  const int64_t width = block.plan->panelVectors * kWidth<T>;
+  const int64_t allColumns = block.plan->vectors * kWidth<T>;
+  GemmOperand<S> from = problem.columns;
   if (from.across == 1 && block.plan->panelVectors == 2) {
     const int64_t whole = least(end, problem.columnCount / width) - begin;
     if (whole > 0) {
@@ -96,28 +104,32 @@ void packPanels(const Block& block, int64_t begin, int64_t end) {
 
 /// The kernels of a product: by whether a tile has the larger number of rows, and by whether it is
 /// of the last panel.
+template <typename T>
 struct TileKernels {
   int64_t smallRows;
-  TileKernel kernels[2][2];
+  TileKernelOf<T> kernels[2][2];
 };
 
-TileKernels chooseKernels(const GemmProblem& problem, const GemmPlan& plan) {
+template <typename T, typename S>
+TileKernels<T> chooseKernels(const GemmProblem<T, S>& problem, const GemmPlan& plan) {
   const bool unit = plan.packRows || problem.rows.across == 1;
   const int lastVectors = static_cast<int>(plan.vectors - (plan.panels - 1) * plan.panelVectors);
-  const bool partial = problem.columnCount % kWidth != 0;
-  TileKernels chosen;
+  const bool partial = problem.columnCount % kWidth<T> != 0;
+  TileKernels<T> chosen;
   chosen.smallRows = plan.tileRows;
   for (int more = 0; more < 2; ++more) {
     const int rows = static_cast<int>(chosen.smallRows) + more;
-    chosen.kernels[more][0] = tileKernelFor(rows, static_cast<int>(plan.panelVectors), unit, false);
-    chosen.kernels[more][1] = tileKernelFor(rows, lastVectors, unit, partial);
+    chosen.kernels[more][0] =
+        tileKernelFor<T>(rows, static_cast<int>(plan.panelVectors), unit, false);
+    chosen.kernels[more][1] = tileKernelFor<T>(rows, lastVectors, unit, partial);
   }
   return chosen;
 }
 
-void computeTile(const Block& block, TileKernel kernel, TileCall* call, int64_t row, int64_t rows,
-                 int64_t column) {
-  const GemmProblem& problem = *block.problem;
+template <typename T, typename S>
+void computeTile(const Block<T, S>& block, TileKernelOf<T> kernel, TileCallOf<T>* call, int64_t row,
+                 int64_t rows, int64_t column) {
+  const GemmProblem<T, S>& problem = *block.problem;
   if (!problem.transposed) {
     call->c = problem.c + row * problem.ldc + column;
     call->ldc = problem.ldc;
@@ -129,9 +141,9 @@ void computeTile(const Block& block, TileKernel kernel, TileCall* call, int64_t 
     call->relu = block.last && problem.relu;
     return kernel(*call);
   }
-  alignas(kAlignment) float tile[kTileRows * kTileVectors * kWidth];
+  alignas(kAlignment) T tile[kTileRows * kTileVectors * kWidth<T>];
   static_assert(kWideTileRows * kWideVectors <= kTileRows * kTileVectors, "the tile must fit");
-  const int64_t width = block.plan->panelVectors * kWidth;
+  const int64_t width = block.plan->panelVectors * kWidth<T>;
   call->c = tile;
   call->ldc = width;
   call->bias = nullptr;
@@ -139,8 +151,8 @@ void computeTile(const Block& block, TileKernel kernel, TileCall* call, int64_t 
   call->residual = nullptr;
   call->relu = false;
   kernel(*call);
-  TransposedEpilogue epilogue = {block.bias ? block.bias + row : nullptr, block.accumulate, nullptr,
-                                 problem.ldr, block.last && problem.relu};
+  TransposedEpilogue<T> epilogue = {block.bias ? block.bias + row : nullptr, block.accumulate,
+                                    nullptr, problem.ldr, block.last && problem.relu};
   if (block.last && problem.residual) {
     epilogue.residual = problem.residual + column * problem.ldr + row;
   }
@@ -148,31 +160,34 @@ void computeTile(const Block& block, TileKernel kernel, TileCall* call, int64_t 
                   problem.c + column * problem.ldc + row, problem.ldc, epilogue);
 }
 
-void setRows(const Block& block, int64_t row, int64_t rows, TileCall* call) {
+template <typename T, typename S>
+void setRows(const Block<T, S>& block, int64_t row, int64_t rows, TileCallOf<T>* call) {
   if (block.plan->packRows) {
     call->rows = block.packedRows + row * block.steps;
     call->rowStride = 1;
     call->rowStep = rows;
-  } else {
-    const GemmOperand& from = block.problem->rows;
+  } else if constexpr (std::is_same<T, S>::value) {
+    const GemmOperand<S>& from = block.problem->rows;
     call->rows = from.at(row, block.begin);
     call->rowStride = from.across;
     call->rowStep = from.along;
   }
 }
 
-void setColumns(const Block& block, int64_t column, bool last, TileCall* call) {
+template <typename T, typename S>
+void setColumns(const Block<T, S>& block, int64_t column, bool last, TileCallOf<T>* call) {
   const GemmPlan& plan = *block.plan;
   if (plan.packColumns) {
     call->columns = block.packedColumns + (column - block.firstPacked) * block.steps;
-    call->columnStep = last ? plan.vectors * kWidth - column : plan.panelVectors * kWidth;
-  } else {
-    const GemmOperand& from = block.problem->columns;
+    call->columnStep = last ? plan.vectors * kWidth<T> - column : plan.panelVectors * kWidth<T>;
+  } else if constexpr (std::is_same<T, S>::value) {
+    const GemmOperand<S>& from = block.problem->columns;
     call->columns = from.data + column + block.begin * from.along;
     call->columnStep = from.along;
   }
   call->lastLanes =
-      last ? static_cast<int>(block.problem->columnCount - (plan.vectors - 1) * kWidth) : kWidth;
+      last ? static_cast<int>(block.problem->columnCount - (plan.vectors - 1) * kWidth<T>)
+           : kWidth<T>;
 }
 
 struct TileRange {
@@ -181,20 +196,21 @@ struct TileRange {
 
 /// Tile by tile, so that the rows of one stay in the L1 cache while the panels go by; or panel by
 /// panel, where all rows stay.
-void computeTiles(const Block& block, const TileKernels& kernels, const TileRange& range) {
+template <typename T, typename S>
+void computeTiles(const Block<T, S>& block, const TileKernels<T>& kernels, const TileRange& range) {
   const GemmPlan& plan = *block.plan;
   const int64_t tiles = range.endTile - range.firstTile;
   const int64_t panels = range.endPanel - range.firstPanel;
   const int64_t outer = plan.panelsOutside ? panels : tiles;
   const int64_t inner = plan.panelsOutside ? tiles : panels;
-  TileCall call;
+  TileCallOf<T> call;
   call.k = block.steps;
   for (int64_t i = 0; i < outer; ++i) {
     for (int64_t j = 0; j < inner; ++j) {
       const int64_t tile = range.firstTile + (plan.panelsOutside ? j : i);
       const int64_t panel = range.firstPanel + (plan.panelsOutside ? i : j);
       const int64_t row = rowOfTile(plan, tile), rows = rowOfTile(plan, tile + 1) - row;
-      const int64_t column = panel * plan.panelVectors * kWidth;
+      const int64_t column = panel * plan.panelVectors * kWidth<T>;
       const bool last = panel == plan.panels - 1;
       setRows(block, row, rows, &call);
       setColumns(block, column, last, &call);
@@ -203,33 +219,35 @@ void computeTiles(const Block& block, const TileKernels& kernels, const TileRang
   }
 }
 
-void computePart(Block block, const TileKernels& kernels, int64_t part) {
+template <typename T, typename S>
+void computePart(Block<T, S> block, const TileKernels<T>& kernels, int64_t part) {
   const GemmPlan& plan = *block.plan;
   const int64_t rowPart = part / plan.columnParts, columnPart = part % plan.columnParts;
   TileRange range = {rowPart * plan.rowTiles / plan.rowParts,
                      (rowPart + 1) * plan.rowTiles / plan.rowParts, 0, 0};
   const int64_t endPanel = panelOfPart(plan, columnPart + 1);
-  if (plan.packInParts) block.packedColumns += part * groupFloats(plan);
+  if (plan.packInParts) block.packedColumns += part * groupElements<T>(plan);
   for (int64_t panel = panelOfPart(plan, columnPart); panel < endPanel; panel = range.endPanel) {
     range.firstPanel = panel;
     range.endPanel = least(panel + plan.groupPanels, endPanel);
     if (plan.packInParts) {
-      block.firstPacked = panel * plan.panelVectors * kWidth;
+      block.firstPacked = panel * plan.panelVectors * kWidth<T>;
       packPanels(block, panel, range.endPanel);
     }
     computeTiles(block, kernels, range);
   }
 }
 
-void packBlock(const Block& block) {
+template <typename T, typename S>
+void packBlock(const Block<T, S>& block) {
   const GemmPlan& plan = *block.plan;
   const int64_t tiles = plan.packRows ? plan.rowTiles : 0;
   const int64_t panels = plan.packColumns && !plan.packInParts ? plan.panels : 0;
   if (tiles + panels == 0) return;
-  const int64_t floats = packedRowFloats(*block.problem, plan) + packedColumnFloats(plan);
+  const int64_t elements = packedRowElements(*block.problem, plan) + packedColumnElements<T>(plan);
   const int64_t parts = plan.rowParts * plan.columnParts;
-  constexpr int64_t kWorthwhile = 32768;  // floats; below it one thread is done sooner
-  if (parts == 1 || floats < kWorthwhile) {
+  constexpr int64_t kWorthwhile = 32768;  // elements; below it one thread is done sooner
+  if (parts == 1 || elements < kWorthwhile) {
     packRowTiles(block, 0, tiles);
     packPanels(block, 0, panels);
     return;
@@ -241,7 +259,9 @@ void packBlock(const Block& block) {
 }
 
 /// Computes the blocks [begin, end) of k: all parts of the result, each through all blocks.
-void computeBlocks(const Work& work, const TileKernels& kernels, int64_t begin, int64_t end) {
+template <typename T, typename S>
+void computeBlocks(const Work<T, S>& work, const TileKernels<T>& kernels, int64_t begin,
+                   int64_t end) {
   const auto computeAll = [&](int64_t part) {
     for (int64_t i = begin; i < end; ++i) computePart(blockOf(work, i), kernels, part);
   };
@@ -253,14 +273,15 @@ void computeBlocks(const Work& work, const TileKernels& kernels, int64_t begin, 
       const_cast<void*>(static_cast<const void*>(&computeAll)));
 }
 
-bool multiplyPiece(const GemmProblem& problem, int threads) {
+template <typename T, typename S>
+bool multiplyPiece(const GemmProblem<T, S>& problem, int threads) {
   const GemmPlan plan = makePlan(problem, threads);
-  const int64_t rowFloats = ceilDivide(packedRowFloats(problem, plan), 16) * 16;
+  const int64_t rowFloats = ceilDivide(packedRowElements(problem, plan), 16) * 16;
   Scratch scratch;
-  float* packed = scratch.take(rowFloats + packedColumnFloats(plan));
+  T* packed = scratch.take<T>(rowFloats + packedColumnElements<T>(plan));
   if (!packed) return false;
-  const Work work = {&problem, &plan, packed, packed + rowFloats};
-  const TileKernels kernels = chooseKernels(problem, plan);
+  const Work<T, S> work = {&problem, &plan, packed, packed + rowFloats};
+  const TileKernels<T> kernels = chooseKernels(problem, plan);
   // Blocks whose parts share packed memory are done one after the other.
   const bool shared = plan.packRows || (plan.packColumns && !plan.packInParts);
   const int64_t together = shared ? 1 : plan.kBlocks;
@@ -272,11 +293,12 @@ bool multiplyPiece(const GemmProblem& problem, int threads) {
 }
 
 /// Cuts what is too large to be packed whole.
-bool multiplyInPieces(const GemmProblem& problem, int threads) {
+template <typename T, typename S>
+bool multiplyInPieces(const GemmProblem<T, S>& problem, int threads) {
   constexpr int64_t kMost = kMostPacked / kBlockSteps;
   for (int64_t column = 0; column < problem.columnCount; column += kMost) {
     for (int64_t row = 0; row < problem.rowCount; row += kMost) {
-      GemmProblem piece = problem;
+      GemmProblem<T, S> piece = problem;
       piece.rowCount = least(kMost, problem.rowCount - row);
       piece.columnCount = least(kMost, problem.columnCount - column);
       piece.rows.data = problem.rows.at(row, 0);
@@ -293,30 +315,33 @@ bool multiplyInPieces(const GemmProblem& problem, int threads) {
   return true;
 }
 
-void multiplyDots(const DotProblem& problem) {
-  const int64_t costOfOne = problem.few * vectorsOf(problem.k) + 1;
+template <typename T, typename S>
+void multiplyDots(const DotProblemOf<T, S>& problem) {
+  const int64_t costOfOne = problem.few * vectorsOf<T>(problem.k) + 1;
   const int64_t grain = ceilDivide(kParallelCost / 2, costOfOne);
   parallelFor(problem.many, grain, 8,
               [&](int64_t begin, int64_t end) { dotRange(problem, begin, end); });
 }
 
 /// Whether the product is one for gemm_stream.h.
-bool streams(const GemmProblem& p) {
+template <typename T, typename S>
+bool streams(const GemmProblem<T, S>& p) {
   const int64_t cStep = p.transposed ? p.ldc : 1;
   return p.rowCount <= 2 && p.columns.across == 1 && (cStep == 1 || p.columnCount == 1);
 }
 
-void multiplyStream(const GemmProblem& p) {
+template <typename T, typename S>
+void multiplyStream(const GemmProblem<T, S>& p) {
   const int64_t cStride = p.transposed ? 1 : p.ldc;
-  const StreamProblem stream = {
+  const StreamProblem<T, S> stream = {
       p.rowCount,     p.columnCount,   p.k, p.rows.data, p.rows.across, p.rows.along,
       p.columns.data, p.columns.along, p.c, cStride};
-  const int64_t grain = ceilDivide(kParallelCost / 2, p.k + 1) * kWidth;
-  parallelFor(p.columnCount, grain, kWidth, [&](int64_t begin, int64_t end) {
+  const int64_t grain = ceilDivide(kParallelCost / 2, p.k + 1) * kWidth<T>;
+  parallelFor(p.columnCount, grain, kWidth<T>, [&](int64_t begin, int64_t end) {
     for (int64_t i = 0; i < p.rowCount; ++i) {
       for (int64_t j = begin; j < end; ++j) {
-        const float bias = p.bias ? p.bias[p.transposed ? i : j] : 0.0f;
-        float* to = p.c + i * cStride + j;
+        const T bias = p.bias ? p.bias[p.transposed ? i : j] : T(0);
+        T* to = p.c + i * cStride + j;
         *to = p.accumulate ? *to + bias : bias;
       }
     }
@@ -325,15 +350,16 @@ void multiplyStream(const GemmProblem& p) {
     const int64_t across = p.transposed ? 1 : p.ldr, along = p.transposed ? p.ldr : 1;
     for (int64_t i = 0; i < p.rowCount; ++i) {
       for (int64_t j = begin; j < end; ++j) {
-        float* to = p.c + i * cStride + j;
-        const float sum = p.residual ? *to + p.residual[i * across + j * along] : *to;
-        *to = p.relu && 0.0f > sum ? 0.0f : sum;
+        T* to = p.c + i * cStride + j;
+        const T sum = p.residual ? *to + p.residual[i * across + j * along] : *to;
+        *to = p.relu && T(0) > sum ? T(0) : sum;
       }
     }
   });
 }
 
-DotProblem makeDots(const GemmProblem& p, int64_t biasStride) {
+template <typename T, typename S>
+DotProblemOf<T, S> makeDots(const GemmProblem<T, S>& p, int64_t biasStride) {
   const int64_t a = p.rows.across, b = p.columns.across;
   if (p.rowCount <= p.columnCount) {
     return {p.rowCount, p.columnCount, p.k,        p.rows.data, a,      p.columns.data,
@@ -345,52 +371,53 @@ DotProblem makeDots(const GemmProblem& p, int64_t biasStride) {
           p.residual,    1,          p.ldr, p.relu};
 }
 
-bool multiply(const GemmProblem& problem) {
+template <typename T, typename S>
+bool multiply(const GemmProblem<T, S>& problem) {
   if (!streams(problem)) return multiplyInPieces(problem, numThreads());
   multiplyStream(problem);
   return true;
 }
 
-bool multiplyWithStridedBias(const GemmProblem& problem, int64_t count, int64_t stride) {
+template <typename T, typename S>
+bool multiplyWithStridedBias(const GemmProblem<T, S>& problem, int64_t count, int64_t stride) {
   Scratch scratch;
-  float* bias = scratch.take(count);
+  T* bias = scratch.take<T>(count);
   if (!bias) return false;
   for (int64_t i = 0; i < count; ++i) bias[i] = problem.bias[i * stride];
-  GemmProblem same = problem;
+  GemmProblem<T, S> same = problem;
   same.bias = bias;
   return multiply(same);
 }
 
-}  // namespace
-
-bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t aCol,
-          const float* b, int64_t bRow, int64_t bCol, float* c, int64_t ldc,
-          const GemmEpilogue& epilogue) {
+template <typename T, typename S>
+bool product(int64_t m, int64_t n, int64_t k, const S* a, int64_t aRow, int64_t aCol, const S* b,
+             int64_t bRow, int64_t bCol, T* c, int64_t ldc, const GemmEpilogueOf<T>& epilogue) {
   if (m <= 0 || n <= 0) return true;
+  const S nothing = S();
   // An axis of one element may have any stride: give it the one that is read best.
   if (m == 1) aRow = 1;
   if (n == 1) bCol = 1;
   if (k <= 0) {
     // Nothing is read, and there may be no memory to point at.
     k = 0;
-    a = b = c;
+    a = b = &nothing;
     aRow = bCol = 0;
   }
-  const GemmOperand left = {a, aRow, aCol}, right = {b, bCol, bRow};
-  const GemmProblem straight = {m,
-                                n,
-                                k,
-                                left,
-                                right,
-                                c,
-                                ldc,
-                                false,
-                                epilogue.bias,
-                                epilogue.accumulate,
-                                epilogue.residual,
-                                epilogue.residualRow,
-                                epilogue.relu};
-  GemmProblem swapped = straight;
+  const GemmOperand<S> left = {a, aRow, aCol}, right = {b, bCol, bRow};
+  const GemmProblem<T, S> straight = {m,
+                                      n,
+                                      k,
+                                      left,
+                                      right,
+                                      c,
+                                      ldc,
+                                      false,
+                                      epilogue.bias,
+                                      epilogue.accumulate,
+                                      epilogue.residual,
+                                      epilogue.residualRow,
+                                      epilogue.relu};
+  GemmProblem<T, S> swapped = straight;
   swapped.rowCount = n;
   swapped.columnCount = m;
   swapped.rows = right;
@@ -399,17 +426,42 @@ bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t
   const double straightCost = problemCost(straight), swappedCost = problemCost(swapped);
   const bool swap = swappedCost < straightCost;
   if (aCol == 1 && bRow == 1) {
-    const DotProblem dots = makeDots(straight, epilogue.biasStride);
-    if (dotCost(dots.few, dots.many, k) < (swap ? swappedCost : straightCost)) {
+    const DotProblemOf<T, S> dots = makeDots(straight, epilogue.biasStride);
+    if (dotCost<T>(dots.few, dots.many, k) < (swap ? swappedCost : straightCost)) {
       multiplyDots(dots);
       return true;
     }
   }
-  const GemmProblem& chosen = swap ? swapped : straight;
+  const GemmProblem<T, S>& chosen = swap ? swapped : straight;
   if (epilogue.bias && epilogue.biasStride != 1) {
     return multiplyWithStridedBias(chosen, n, epilogue.biasStride);
   }
   return multiply(chosen);
+}
+
+}  // namespace
+
+bool gemm(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, int64_t aCol,
+          const float* b, int64_t bRow, int64_t bCol, float* c, int64_t ldc,
+          const GemmEpilogue& epilogue) {
+  return product(m, n, k, a, aRow, aCol, b, bRow, bCol, c, ldc, epilogue);
+}
+
+bool gemm(int64_t m, int64_t n, int64_t k, const Brain* a, int64_t aRow, int64_t aCol,
+          const Brain* b, int64_t bRow, int64_t bCol, float* c, int64_t ldc,
+          const GemmEpilogue& epilogue) {
+  return product(m, n, k, a, aRow, aCol, b, bRow, bCol, c, ldc, epilogue);
+}
+
+bool gemm(int64_t m, int64_t n, int64_t k, const Half* a, int64_t aRow, int64_t aCol, const Half* b,
+          int64_t bRow, int64_t bCol, float* c, int64_t ldc, const GemmEpilogue& epilogue) {
+  return product(m, n, k, a, aRow, aCol, b, bRow, bCol, c, ldc, epilogue);
+}
+
+bool gemm(int64_t m, int64_t n, int64_t k, const double* a, int64_t aRow, int64_t aCol,
+          const double* b, int64_t bRow, int64_t bCol, double* c, int64_t ldc,
+          const GemmEpilogueOf<double>& epilogue) {
+  return product(m, n, k, a, aRow, aCol, b, bRow, bCol, c, ldc, epilogue);
 }
 
 }  // namespace KINDLING_ISA

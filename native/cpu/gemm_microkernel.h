@@ -12,43 +12,50 @@
 namespace kindling {
 namespace KINDLING_ISA {
 
-struct TileCall {
+template <typename T>
+struct TileCallOf {
   int64_t k;
-  const float* rows;           // the broadcast operand
+  const T* rows;               // the broadcast operand
   int64_t rowStride, rowStep;  // from row to row, from k to k + 1
-  const float* columns;        // the vector operand
+  const T* columns;            // the vector operand
   int64_t columnStep;          // from k to k + 1
-  float* c;
+  T* c;
   int64_t ldc;
-  const float* bias;  // one value per column, or nullptr
+  const T* bias;  // one value per column, or nullptr
   bool accumulate;
-  const float* residual = nullptr;  // added after that
+  const T* residual = nullptr;  // added after that
   int64_t ldr = 0;
   bool relu = false;
   int lastLanes;  // columns in use of the last vector
 };
 
-using TileKernel = void (*)(const TileCall& call);
+using TileCall = TileCallOf<float>;
 
-template <bool kPartial>
-KINDLING_INLINE GemmVec loadColumns(const float* p, int lanes) {
-  return kPartial ? GemmVec::loadPartial(p, lanes) : GemmVec::load(p);
+template <typename T>
+using TileKernelOf = void (*)(const TileCallOf<T>& call);
+using TileKernel = TileKernelOf<float>;
+
+template <bool kPartial, typename T>
+KINDLING_INLINE GemmVecOf<T> loadColumns(const T* p, int lanes) {
+  return kPartial ? GemmVecOf<T>::loadPartial(p, lanes) : GemmVecOf<T>::load(p);
 }
 
-template <int kVectors, bool kPartial>
-KINDLING_INLINE void loadTileRow(GemmVec (&x)[kVectors], const float* p, int lastLanes) {
+template <int kVectors, bool kPartial, typename V>
+KINDLING_INLINE void loadTileRow(V (&x)[kVectors], const typename V::Scalar* p, int lastLanes) {
 #pragma GCC unroll 16
-  for (int j = 0; j < kVectors - 1; ++j) x[j] = GemmVec::load(p + j * GemmVec::width);
-  x[kVectors - 1] = loadColumns<kPartial>(p + (kVectors - 1) * GemmVec::width, lastLanes);
+  for (int j = 0; j < kVectors - 1; ++j) x[j] = V::load(p + j * V::width);
+  x[kVectors - 1] = loadColumns<kPartial>(p + (kVectors - 1) * V::width, lastLanes);
 }
 
-template <int kRows, int kVectors, bool kPartial>
-KINDLING_INLINE void storeTile(const TileCall& call, GemmVec (&acc)[kRows][kVectors]) {
-  constexpr int kWidth = GemmVec::width;
-  float* const c = call.c;
+template <int kRows, int kVectors, bool kPartial, typename V>
+KINDLING_INLINE void storeTile(const TileCallOf<typename V::Scalar>& call,
+                               V (&acc)[kRows][kVectors]) {
+  using T = typename V::Scalar;
+  constexpr int kWidth = V::width;
+  T* const c = call.c;
   const int64_t ldc = call.ldc;
   const int lastLanes = call.lastLanes;
-  GemmVec more[kVectors];
+  V more[kVectors];
   if (call.bias) {
     loadTileRow<kVectors, kPartial>(more, call.bias, lastLanes);
 #pragma GCC unroll 16
@@ -66,7 +73,7 @@ KINDLING_INLINE void storeTile(const TileCall& call, GemmVec (&acc)[kRows][kVect
     }
   }
   if (call.residual) {
-    const float* const residual = call.residual;
+    const T* const residual = call.residual;
     const int64_t ldr = call.ldr;
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
@@ -84,7 +91,7 @@ KINDLING_INLINE void storeTile(const TileCall& call, GemmVec (&acc)[kRows][kVect
   }
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
-    float* row = c + i * ldc;
+    T* row = c + i * ldc;
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors - 1; ++j) acc[i][j].store(row + j * kWidth);
     if (kPartial) {
@@ -97,22 +104,23 @@ KINDLING_INLINE void storeTile(const TileCall& call, GemmVec (&acc)[kRows][kVect
 
 /// Brings the tile of the result to the L2 cache while the products are summed. Not to L1, where
 /// rows a power of two apart would push each other out.
-template <int kRows, int kVectors>
-KINDLING_INLINE void prefetchTile(const TileCall& call) {
+template <int kRows, int kVectors, typename T>
+KINDLING_INLINE void prefetchTile(const TileCallOf<T>& call) {
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j) {
-      __builtin_prefetch(call.c + i * call.ldc + j * GemmVec::width, 1, 2);
+      __builtin_prefetch(call.c + i * call.ldc + j * GemmVecOf<T>::width, 1, 2);
     }
   }
 }
 
 /// The address of row i: a base and at most one scaled stride, as the CPU's addressing has it.
+template <typename T>
 struct RowAddress {
   const char *first, *eighth;
   int64_t stride, stride3, stride5;
-  KINDLING_INLINE const float* at(int i) const {
+  KINDLING_INLINE const T* at(int i) const {
     const char* base = i < 7 ? first : eighth;
     switch (i % 7) {
       case 0:
@@ -135,34 +143,36 @@ struct RowAddress {
       default:
         base += stride3 * 2;
     }
-    return reinterpret_cast<const float*>(base);
+    return reinterpret_cast<const T*>(base);
   }
 };
 
 /// kUnitStride: rows lie side by side (packed, or a transposed matrix).
-template <int kRows, int kVectors, bool kUnitStride, bool kPartial>
-void tileKernel(const TileCall& call) {
-  constexpr int kBytes = sizeof(float);
-  GemmVec acc[kRows][kVectors];
+template <int kRows, int kVectors, bool kUnitStride, bool kPartial, typename T>
+void tileKernel(const TileCallOf<T>& call) {
+  using V = GemmVecOf<T>;
+  constexpr int kBytes = sizeof(T);
+  V acc[kRows][kVectors];
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 16
-    for (int j = 0; j < kVectors; ++j) acc[i][j] = GemmVec::zero();
+    for (int j = 0; j < kVectors; ++j) acc[i][j] = V::zero();
   }
   const int64_t stride = call.rowStride * kBytes;
   const char* const first = reinterpret_cast<const char*>(call.rows);
-  RowAddress rows = {first, kRows > 7 ? first + 7 * stride : first, stride, 3 * stride, 5 * stride};
-  const float* unit = call.rows;
-  const float* columns = call.columns;
+  RowAddress<T> rows = {first, kRows > 7 ? first + 7 * stride : first, stride, 3 * stride,
+                        5 * stride};
+  const T* unit = call.rows;
+  const T* columns = call.columns;
   const int64_t rowStep = call.rowStep, columnStep = call.columnStep;
   const int lanes = call.lastLanes;
   prefetchTile<kRows, kVectors>(call);
   for (int64_t p = call.k; p > 0; --p) {
-    GemmVec b[kVectors];
+    V b[kVectors];
     loadTileRow<kVectors, kPartial>(b, columns, lanes);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
-      const GemmVec a = GemmVec::set1(kUnitStride ? unit[i] : *rows.at(i));
+      const V a = V::set1(kUnitStride ? unit[i] : *rows.at(i));
 #pragma GCC unroll 16
       for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(a, b[j], acc[i][j]);
     }
@@ -190,44 +200,45 @@ constexpr int kWideTileRows = 1;
 constexpr int kTileVectors = 2;
 constexpr int kWideVectors = 4;
 
-template <int kRows, int kVectors>
-KINDLING_INLINE TileKernel tileKernelOf(bool unitStride, bool partial) {
+template <int kRows, int kVectors, typename T>
+KINDLING_INLINE TileKernelOf<T> tileKernelOf(bool unitStride, bool partial) {
 #if KINDLING_ISA_LEVEL == 2
   // A masked load costs what a plain one does: one kernel serves both cases.
   (void)partial;
-  return unitStride ? tileKernel<kRows, kVectors, true, true>
-                    : tileKernel<kRows, kVectors, false, true>;
+  return unitStride ? tileKernel<kRows, kVectors, true, true, T>
+                    : tileKernel<kRows, kVectors, false, true, T>;
 #else
   if (partial) {
-    return unitStride ? tileKernel<kRows, kVectors, true, true>
-                      : tileKernel<kRows, kVectors, false, true>;
+    return unitStride ? tileKernel<kRows, kVectors, true, true, T>
+                      : tileKernel<kRows, kVectors, false, true, T>;
   }
-  return unitStride ? tileKernel<kRows, kVectors, true, false>
-                    : tileKernel<kRows, kVectors, false, false>;
+  return unitStride ? tileKernel<kRows, kVectors, true, false, T>
+                    : tileKernel<kRows, kVectors, false, false, T>;
 #endif
 }
 
 /// Finds the instance of the largest number of rows that is asked for, from kRows down.
-template <int kRows, int kVectors>
-inline TileKernel findTileKernel(int rows, bool unitStride, bool partial) {
+template <int kRows, int kVectors, typename T>
+inline TileKernelOf<T> findTileKernel(int rows, bool unitStride, bool partial) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return findTileKernel<kRows - 1, kVectors>(rows, unitStride, partial);
+    if (rows < kRows) return findTileKernel<kRows - 1, kVectors, T>(rows, unitStride, partial);
   }
-  return tileKernelOf<kRows, kVectors>(unitStride, partial);
+  return tileKernelOf<kRows, kVectors, T>(unitStride, partial);
 }
 
 /// The kernel for a tile of `rows`: 1 to kTileRows, or to kWideTileRows where `vectors` is greater
 /// than kTileVectors.
-inline TileKernel tileKernelFor(int rows, int vectors, bool unitStride, bool partial) {
+template <typename T = float>
+inline TileKernelOf<T> tileKernelFor(int rows, int vectors, bool unitStride, bool partial) {
   switch (vectors) {
     case 1:
-      return findTileKernel<kTileRows, 1>(rows, unitStride, partial);
+      return findTileKernel<kTileRows, 1, T>(rows, unitStride, partial);
     case 2:
-      return findTileKernel<kTileRows, 2>(rows, unitStride, partial);
+      return findTileKernel<kTileRows, 2, T>(rows, unitStride, partial);
     case 3:
-      return findTileKernel<kWideTileRows, 3>(rows, unitStride, partial);
+      return findTileKernel<kWideTileRows, 3, T>(rows, unitStride, partial);
     default:
-      return findTileKernel<kWideTileRows, 4>(rows, unitStride, partial);
+      return findTileKernel<kWideTileRows, 4, T>(rows, unitStride, partial);
   }
 }
 

@@ -4,6 +4,7 @@
 // only.
 
 #include <cstdint>
+#include <type_traits>
 
 #include "core/cpu_features.h"
 #include "cpu/gemm_microkernel.h"
@@ -12,17 +13,19 @@
 namespace kindling {
 namespace KINDLING_ISA {
 
+/// S: what the operands hold; T: what is computed with.
 /// c[i][j] = sum over p of rows(i, p) * columns(j, p): vectors run along j. Where `transposed`, c
 /// is stored with unit stride along i, else along j; bias runs along the axis of unit stride.
+template <typename T, typename S>
 struct GemmProblem {
   int64_t rowCount, columnCount, k;
-  GemmOperand rows, columns;
-  float* c;
+  GemmOperand<S> rows, columns;
+  T* c;
   int64_t ldc;
   bool transposed;
-  const float* bias;
+  const T* bias;
   bool accumulate;
-  const float* residual;  // laid out as c, with ldr for ldc; or nullptr
+  const T* residual;  // laid out as c, with ldr for ldc; or nullptr
   int64_t ldr;
   bool relu;
 };
@@ -64,10 +67,14 @@ constexpr int64_t kPartCost = 400000;  // more parts than threads where each has
 KINDLING_INLINE int64_t ceilDivide(int64_t x, int64_t y) { return (x + y - 1) / y; }
 KINDLING_INLINE int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
 
-KINDLING_INLINE int64_t vectorsOf(int64_t columns) { return ceilDivide(columns, GemmVec::width); }
+template <typename T>
+KINDLING_INLINE int64_t vectorsOf(int64_t columns) {
+  return ceilDivide(columns, GemmVecOf<T>::width);
+}
 
+template <typename T>
 KINDLING_INLINE double updateCost(int64_t rowCount, int64_t columnCount, int64_t k) {
-  const int64_t vectors = vectorsOf(columnCount);
+  const int64_t vectors = vectorsOf<T>(columnCount);
   int64_t rows = rowCount;
   // With few rows there are too few chains, or the loads of the vectors take longer than their use.
   const int64_t chains = rowCount * least(vectors, rowCount <= kWideTileRows ? 4 : 2);
@@ -75,23 +82,28 @@ KINDLING_INLINE double updateCost(int64_t rowCount, int64_t columnCount, int64_t
   return static_cast<double>(rows) * static_cast<double>(vectors) * static_cast<double>(k);
 }
 
-inline double problemCost(const GemmProblem& p) {
+template <typename T, typename S>
+inline double problemCost(const GemmProblem<T, S>& p) {
   const double rows = static_cast<double>(p.rowCount), columns = static_cast<double>(p.columnCount);
-  double cost = updateCost(p.rowCount, p.columnCount, p.k);
+  double cost = updateCost<T>(p.rowCount, p.columnCount, p.k);
   if (p.columns.across != 1) cost += kTransposeCost * columns * static_cast<double>(p.k);
   if (p.transposed) cost += kTransposeCost * rows * columns;
   return cost;
 }
 
+template <typename T>
 inline double dotCost(int64_t few, int64_t many, int64_t k) {
   // Two loads an update at worst, and the sum over the lanes in the end.
   constexpr double kUpdateCost = 1.4, kReduceCost = 6;
   const double products = static_cast<double>(few) * static_cast<double>(many);
-  return products * (kUpdateCost * static_cast<double>(vectorsOf(k)) + kReduceCost);
+  return products * (kUpdateCost * static_cast<double>(vectorsOf<T>(k)) + kReduceCost);
 }
 
 /// Rows whose distance is a multiple of this fall on the same few sets of the L1 cache.
-KINDLING_INLINE bool collides(int64_t stride) { return stride != 0 && stride % 1024 == 0; }
+template <typename T>
+KINDLING_INLINE bool collides(int64_t stride) {
+  return stride != 0 && stride * int64_t{sizeof(T)} % 4096 == 0;
+}
 
 KINDLING_INLINE int64_t rowOfTile(const GemmPlan& plan, int64_t tile) {
   return tile * plan.tileRows + least(tile, plan.largerTiles);
@@ -104,7 +116,8 @@ KINDLING_INLINE int64_t panelOfPart(const GemmPlan& plan, int64_t part) {
 
 /// Chooses the grid of that many parts in which the largest part is smallest; false if there is
 /// none.
-inline bool splitInto(const GemmProblem& problem, int64_t parts, GemmPlan* plan) {
+template <typename T, typename S>
+inline bool splitInto(const GemmProblem<T, S>& problem, int64_t parts, GemmPlan* plan) {
   const int64_t leastTiles = plan->rowTiles;
   double best = 0;
   for (int64_t rowParts = 1; rowParts <= parts; ++rowParts) {
@@ -115,7 +128,7 @@ inline bool splitInto(const GemmProblem& problem, int64_t parts, GemmPlan* plan)
     const double vectors =
         static_cast<double>(ceilDivide(plan->panels, columnParts) * plan->panelVectors);
     // The second term: what a part reads for every step of k.
-    const double cost = rows * vectors + 0.5 * (rows / GemmVec::width + vectors);
+    const double cost = rows * vectors + 0.5 * (rows / GemmVecOf<T>::width + vectors);
     if (best != 0 && cost >= best) continue;
     best = cost;
     plan->rowParts = rowParts;
@@ -125,9 +138,10 @@ inline bool splitInto(const GemmProblem& problem, int64_t parts, GemmPlan* plan)
   return best != 0;
 }
 
-inline void splitPlan(const GemmProblem& problem, int threads, GemmPlan* plan) {
+template <typename T, typename S>
+inline void splitPlan(const GemmProblem<T, S>& problem, int threads, GemmPlan* plan) {
   plan->rowParts = plan->columnParts = 1;
-  const double cost = updateCost(problem.rowCount, problem.columnCount, problem.k);
+  const double cost = updateCost<T>(problem.rowCount, problem.columnCount, problem.k);
   if (threads == 1 || cost < static_cast<double>(kParallelCost)) return;
   const int64_t most = static_cast<int64_t>(2 * cost / static_cast<double>(kParallelCost));
   const bool finer = cost / threads >= 4.0 * kPartCost;
@@ -136,34 +150,41 @@ inline void splitPlan(const GemmProblem& problem, int threads, GemmPlan* plan) {
 }
 
 /// Packing pays where an operand is read often from beyond the L1 cache, or is badly laid out.
-inline void decidePacking(const GemmProblem& problem, GemmPlan* plan) {
-  const GemmOperand &rows = problem.rows, &columns = problem.columns;
-  const int64_t half = cacheSizes().l1 / 2 / int64_t{sizeof(float)};
+template <typename T, typename S>
+inline void decidePacking(const GemmProblem<T, S>& problem, GemmPlan* plan) {
+  const GemmOperand<S>&rows = problem.rows, &columns = problem.columns;
+  const int64_t half = cacheSizes().l1 / 2 / int64_t{sizeof(T)};
   const bool longRun = problem.k >= 64;
   // With short runs the result is most of the traffic: it is then written row by row.
   const bool rowsStay = longRun && problem.rowCount * problem.k <= half;
-  const bool panelStays = plan->panelVectors * GemmVec::width * problem.k <= half;
+  const bool panelStays = plan->panelVectors * GemmVecOf<T>::width * problem.k <= half;
   plan->panelsOutside = rowsStay;
+  if (!std::is_same<T, S>::value) {  // packing is where they are widened
+    plan->packRows = plan->packColumns = true;
+    return;
+  }
   plan->packRows = plan->panels >= 8 && longRun && !rowsStay;
   if (!plan->packRows && plan->panels > 1 && longRun && rows.along != 1) {
-    plan->packRows = rows.across != 1 || collides(rows.along);
+    plan->packRows = rows.across != 1 || collides<T>(rows.along);
   }
   plan->packColumns = columns.across != 1;
   if (!plan->packColumns && plan->rowTiles > 1) {
     const bool staysInOrder = rowsStay && panelStays;
     plan->packColumns =
-        collides(columns.along) || (plan->rowTiles >= 5 && longRun && !staysInOrder);
+        collides<T>(columns.along) || (plan->rowTiles >= 5 && longRun && !staysInOrder);
   }
 }
 
 /// What one group of panels takes when packed.
-KINDLING_INLINE int64_t groupFloats(const GemmPlan& plan) {
-  return plan.groupPanels * plan.panelVectors * GemmVec::width * plan.kBlock;
+template <typename T>
+KINDLING_INLINE int64_t groupElements(const GemmPlan& plan) {
+  return plan.groupPanels * plan.panelVectors * GemmVecOf<T>::width * plan.kBlock;
 }
 
-inline void chooseBlocks(const GemmProblem& problem, GemmPlan* plan) {
+template <typename T, typename S>
+inline void chooseBlocks(const GemmProblem<T, S>& problem, GemmPlan* plan) {
   int64_t most = kBlockSteps;
-  const int64_t bytesOfStep = plan->vectors * GemmVec::width * int64_t{sizeof(float)};
+  const int64_t bytesOfStep = plan->vectors * GemmVecOf<T>::width * int64_t{sizeof(T)};
   if (!plan->packRows && !plan->packColumns && plan->rowTiles == 1) {
     // Short runs along k, so that the vectors are read in about the order of memory.
     if (plan->panels > 1) most = kStreamSteps;
@@ -174,26 +195,27 @@ inline void chooseBlocks(const GemmProblem& problem, GemmPlan* plan) {
   if (plan->kBlocks < 1) plan->kBlocks = 1;
   plan->kBlock = ceilDivide(problem.k, plan->kBlocks);
   const int64_t panelBytes =
-      plan->panelVectors * GemmVec::width * plan->kBlock * int64_t{sizeof(float)};
+      plan->panelVectors * GemmVecOf<T>::width * plan->kBlock * int64_t{sizeof(T)};
   const int64_t fitting = panelBytes > 0 ? cacheSizes().l2 / 2 / panelBytes : plan->panels;
   plan->groupPanels = least(fitting > 1 ? fitting : 1, ceilDivide(plan->panels, plan->columnParts));
   // To pack a panel anew in every part costs less than to fetch it from another core's cache.
-  constexpr int64_t kRowsWorthPacking = 24, kMostFloats = 8 << 20;
-  const int64_t floats = plan->rowParts * plan->columnParts * groupFloats(*plan);
+  constexpr int64_t kRowsWorthPacking = 24, kMostElements = 8 << 20;
+  const int64_t elements = plan->rowParts * plan->columnParts * groupElements<T>(*plan);
   const bool worth = problem.rowCount / plan->rowParts >= kRowsWorthPacking;
   plan->packInParts =
-      plan->packColumns && (plan->rowParts == 1 || (worth && floats <= kMostFloats));
+      plan->packColumns && (plan->rowParts == 1 || (worth && elements <= kMostElements));
 }
 
-inline GemmPlan makePlan(const GemmProblem& problem, int threads) {
+template <typename T, typename S>
+inline GemmPlan makePlan(const GemmProblem<T, S>& problem, int threads) {
   GemmPlan plan;
   const bool wide = problem.rowCount <= kWideTileRows;
-  plan.vectors = vectorsOf(problem.columnCount);
+  plan.vectors = vectorsOf<T>(problem.columnCount);
   plan.panelVectors = least(plan.vectors, wide ? kWideVectors : kTileVectors);
   plan.panels = ceilDivide(plan.vectors, plan.panelVectors);
   plan.rowTiles = ceilDivide(problem.rowCount, kTileRows);
   decidePacking(problem, &plan);
-  if (!plan.packRows && problem.rows.along == 1 && collides(problem.rows.across)) {
+  if (!plan.packRows && problem.rows.along == 1 && collides<T>(problem.rows.across)) {
     // Each row takes a way of the same few sets of the L1 cache: no more rows than ways.
     plan.rowTiles = ceilDivide(problem.rowCount, least(kTileRows, 7));
   }

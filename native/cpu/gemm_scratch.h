@@ -20,16 +20,17 @@ class Scratch {
   }
 
   /// nullptr where memory ran out. One call per object.
-  float* take(int64_t floats) {
-    if (floats <= kSmallScratch) return small_;
-    bytes_ = static_cast<size_t>(floats) * sizeof(float);
+  template <typename T>
+  T* take(int64_t count) {
+    const size_t bytes = static_cast<size_t>(count) * sizeof(T);
+    if (bytes <= sizeof(small_)) return reinterpret_cast<T*>(small_);
+    bytes_ = bytes;
     data_ = allocate(bytes_);
-    return static_cast<float*>(data_);
+    return static_cast<T*>(data_);
   }
 
  private:
-  static constexpr int64_t kSmallScratch = 8192;  // floats
-  alignas(kAlignment) float small_[kSmallScratch];
+  alignas(kAlignment) unsigned char small_[32768];
   void* data_ = nullptr;
   size_t bytes_ = 0;
 };

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "cpu/gemm_vec_double.h"
 #include "cpu/vec.h"
 
 namespace kindling {
@@ -11,61 +12,82 @@ namespace KINDLING_ISA {
 
 #if KINDLING_ISA_LEVEL == 0
 
-// Four floats the portable way: the compiler lowers this to whatever the baseline target has.
-struct GemmVec {
-  static constexpr int width = 4;
-  typedef float Lanes __attribute__((vector_size(16)));
+/// 16 bytes of lanes the portable way: the compiler lowers this to whatever the baseline target
+/// has.
+template <typename T>
+struct PortableVec {
+  using Scalar = T;
+  static constexpr int width = 16 / sizeof(T);
+  typedef T Lanes __attribute__((vector_size(16)));
   Lanes v;
-  static KINDLING_INLINE GemmVec load(const float* p) {
-    GemmVec r;
+  static KINDLING_INLINE PortableVec load(const T* p) {
+    PortableVec r;
     __builtin_memcpy(&r.v, p, sizeof(r.v));
     return r;
   }
-  static KINDLING_INLINE GemmVec loadPartial(const float* p, int n) {
-    GemmVec r = zero();
+  static KINDLING_INLINE PortableVec loadPartial(const T* p, int n) {
+    PortableVec r = zero();
     for (int i = 0; i < n; ++i) r.v[i] = p[i];
     return r;
   }
-  KINDLING_INLINE void store(float* p) const { __builtin_memcpy(p, &v, sizeof(v)); }
-  KINDLING_INLINE void storePartial(float* p, int n) const {
+  KINDLING_INLINE void store(T* p) const { __builtin_memcpy(p, &v, sizeof(v)); }
+  KINDLING_INLINE void storePartial(T* p, int n) const {
     for (int i = 0; i < n; ++i) p[i] = v[i];
   }
-  static KINDLING_INLINE GemmVec set1(float x) { return {Lanes{x, x, x, x}}; }
-  static KINDLING_INLINE GemmVec zero() { return {Lanes{0, 0, 0, 0}}; }
-  KINDLING_INLINE GemmVec operator+(GemmVec o) const { return {v + o.v}; }
+  static KINDLING_INLINE PortableVec set1(T x) {
+    PortableVec r;
+    for (int i = 0; i < width; ++i) r.v[i] = x;
+    return r;
+  }
+  static KINDLING_INLINE PortableVec zero() { return {Lanes{}}; }
+  KINDLING_INLINE PortableVec operator+(PortableVec o) const { return {v + o.v}; }
 };
 
-KINDLING_INLINE GemmVec fma(GemmVec a, GemmVec b, GemmVec c) { return {a.v * b.v + c.v}; }
+using GemmVec = PortableVec<float>;
+using GemmVecD = PortableVec<double>;
 
-KINDLING_INLINE void storeFirst(GemmVec x, float* p, int n) { x.storePartial(p, n); }
+template <typename T>
+KINDLING_INLINE PortableVec<T> fma(PortableVec<T> a, PortableVec<T> b, PortableVec<T> c) {
+  return {a.v * b.v + c.v};
+}
+
+template <typename T>
+KINDLING_INLINE void storeFirst(PortableVec<T> x, T* p, int n) {
+  x.storePartial(p, n);
+}
 
 /// NaN stays.
-KINDLING_INLINE GemmVec relu(GemmVec x) {
-  for (int i = 0; i < 4; ++i) x.v[i] = 0.0f > x.v[i] ? 0.0f : x.v[i];
+template <typename T>
+KINDLING_INLINE PortableVec<T> relu(PortableVec<T> x) {
+  for (int i = 0; i < x.width; ++i) x.v[i] = T(0) > x.v[i] ? T(0) : x.v[i];
   return x;
 }
 
 KINDLING_INLINE float reduceAdd(GemmVec a) { return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]); }
+KINDLING_INLINE double reduceAdd(GemmVecD a) { return a.v[0] + a.v[1]; }
 
-KINDLING_INLINE void transposeSquare(GemmVec* x) {
-  for (int i = 0; i < 4; ++i) {
+template <typename T>
+KINDLING_INLINE void transposeSquare(PortableVec<T>* x) {
+  for (int i = 0; i < x->width; ++i) {
     for (int j = 0; j < i; ++j) {
-      const float t = x[i].v[j];
+      const T t = x[i].v[j];
       x[i].v[j] = x[j].v[i];
       x[j].v[i] = t;
     }
   }
 }
 
-KINDLING_INLINE void transposeSquareOf(float* to, int64_t toStep, const float* from,
-                                       int64_t across) {
-  for (int i = 0; i < 4; ++i) {
-    for (int j = 0; j < 4; ++j) to[j * toStep + i] = from[i * across + j];
+template <typename T>
+KINDLING_INLINE void transposeSquareOf(T* to, int64_t toStep, const T* from, int64_t across) {
+  constexpr int kWidth = PortableVec<T>::width;
+  for (int i = 0; i < kWidth; ++i) {
+    for (int j = 0; j < kWidth; ++j) to[j * toStep + i] = from[i * across + j];
   }
 }
 
 /// The sums of four vectors' lanes.
-KINDLING_INLINE void reduceAdd4(const GemmVec* x, float* sums) {
+template <typename T>
+KINDLING_INLINE void reduceAdd4(const PortableVec<T>* x, T* sums) {
   for (int i = 0; i < 4; ++i) sums[i] = reduceAdd(x[i]);
 }
 
@@ -195,6 +217,20 @@ KINDLING_INLINE void transposeSquareOf(float* to, int64_t toStep, const float* f
 
 #endif
 #endif
+
+/// The vector of a number type.
+template <typename T>
+struct GemmVecFor;
+template <>
+struct GemmVecFor<float> {
+  using Type = GemmVec;
+};
+template <>
+struct GemmVecFor<double> {
+  using Type = GemmVecD;
+};
+template <typename T>
+using GemmVecOf = typename GemmVecFor<T>::Type;
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling

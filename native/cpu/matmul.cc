@@ -1,6 +1,7 @@
 // Matrix products as ops: batches of gemm, and the fully connected layer.
 
 #include "core/status.h"
+#include "cpu/convert.h"
 #include "cpu/gemm.h"
 #include "cpu/kernel_table.h"
 #include "cpu/parallel.h"
@@ -15,7 +16,10 @@ constexpr int64_t kSmallProduct = 32 * 32 * 32;
 // Up to here a thread of its own for each product is cheaper than forks and joins within them.
 constexpr int64_t kLargeProduct = 256 * 256 * 256;
 
-const float* floatsOf(const TensorView& view) { return static_cast<const float*>(view.data); }
+template <typename T>
+const T* dataOf(const TensorView& view) {
+  return static_cast<const T*>(view.data);
+}
 
 Status noMemory(const char* op) { return fail(Status::outOfMemory, "%s: no scratch memory", op); }
 
@@ -61,79 +65,27 @@ bool splitsBatch(int64_t batches, int64_t work) {
   return work < kSmallProduct || (work < kLargeProduct && batches >= 4 * numThreads());
 }
 
-/// float64, which is for checking gradients and for small problems: plain loops, the sums in order.
-void plainProduct(int64_t m, int64_t n, int64_t k, const double* a, int64_t aRow, int64_t aColumn,
-                  const double* b, int64_t bRow, int64_t bColumn, double* c) {
-  for (int64_t i = 0; i < m; ++i) {
-    double* row = c + i * n;
-    for (int64_t j = 0; j < n; ++j) row[j] = 0;
-    for (int64_t p = 0; p < k; ++p) {
-      const double factor = a[i * aRow + p * aColumn];
-      const double* from = b + p * bRow;
-      for (int64_t j = 0; j < n; ++j) row[j] += factor * from[j * bColumn];
-    }
-  }
-}
-
-Status matmulDouble(const OpCall& call) {
+/// S: what the operands hold; T: what is computed with, and the type of `result`.
+template <typename T, typename S>
+Status matmulInto(const OpCall& call, T* result) {
   const TensorView& a = call.inputs[0];
   const TensorView& b = call.inputs[1];
   const TensorView& out = call.outputs[0];
-  if (out.size == 0) return Status::ok;
-  const int row = out.rank - 2, column = out.rank - 1;
-  const int64_t m = out.shape[row], n = out.shape[column], k = a.shape[column];
-  const int64_t grain = kSmallProduct / (n * (k > 0 ? k : 1)) + 1;
-  parallelFor(out.size / n, grain, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t batch = i / m;
-      plainProduct(
-          1, n, k,
-          static_cast<const double*>(a.data) + batchOffset(a, out, batch) + i % m * a.strides[row],
-          a.strides[row], a.strides[column],
-          static_cast<const double*>(b.data) + batchOffset(b, out, batch), b.strides[row],
-          b.strides[column], static_cast<double*>(out.data) + i * n);
-    }
-  });
-  return Status::ok;
-}
-
-Status linearDouble(const OpCall& call) {
-  const TensorView& weight = call.inputs[1];
-  const TensorView& bias = call.inputs[2];
-  const TensorView& out = call.outputs[0];
-  if (out.size == 0) return Status::ok;
-  const Contiguous x(call.inputs[0]);
-  if (!x.ok()) return noMemory("linear");
-  const int64_t n = weight.shape[0], k = weight.shape[1];
-  double* result = static_cast<double*>(out.data);
-  plainProduct(out.size / n, n, k, x.as<double>(), k, 1, static_cast<const double*>(weight.data),
-               weight.strides[1], weight.strides[0], result);
-  const double* add = static_cast<const double*>(bias.data);
-  for (int64_t i = 0; i < out.size; ++i) result[i] += add[i % n * bias.strides[0]];
-  return Status::ok;
-}
-
-Status matmulFloat(const OpCall& call) {
-  const TensorView& a = call.inputs[0];
-  const TensorView& b = call.inputs[1];
-  const TensorView& out = call.outputs[0];
-  if (out.size == 0) return Status::ok;
   const int row = out.rank - 2, column = out.rank - 1;
   const int64_t m = out.shape[row], n = out.shape[column], k = a.shape[column];
   const int64_t batches = out.size / (m * n);
-  float* result = static_cast<float*>(out.data);
   int64_t rowStride;
   if (isRepeated(b) && collapsesToRows(a, &rowStride)) {
     // One matrix times all rows of the batch.
     const bool done =
-        gemm(batches * m, n, k, floatsOf(a), rowStride, a.strides[column], floatsOf(b),
-             b.strides[row], b.strides[column], result, n, GemmEpilogue());
+        gemm(batches * m, n, k, dataOf<S>(a), rowStride, a.strides[column], dataOf<S>(b),
+             b.strides[row], b.strides[column], result, n, GemmEpilogueOf<T>());
     return done ? Status::ok : noMemory("matmul");
   }
   const auto product = [&](int64_t batch) {
-    return gemm(m, n, k, floatsOf(a) + batchOffset(a, out, batch), a.strides[row],
-                a.strides[column], floatsOf(b) + batchOffset(b, out, batch), b.strides[row],
-                b.strides[column], result + batch * m * n, n, GemmEpilogue());
+    return gemm(m, n, k, dataOf<S>(a) + batchOffset(a, out, batch), a.strides[row],
+                a.strides[column], dataOf<S>(b) + batchOffset(b, out, batch), b.strides[row],
+                b.strides[column], result + batch * m * n, n, GemmEpilogueOf<T>());
   };
   bool ok = true;
   const int64_t work = m * n * (k > 0 ? k : 1);
@@ -146,28 +98,45 @@ Status matmulFloat(const OpCall& call) {
   return ok ? Status::ok : noMemory("matmul");
 }
 
-Status linearWith(const OpCall& call, GemmEpilogue epilogue) {
+template <typename T, typename S>
+Status linearInto(const OpCall& call, T* result, GemmEpilogueOf<T> epilogue) {
   const TensorView& x = call.inputs[0];
   const TensorView& weight = call.inputs[1];
-  const TensorView& bias = call.inputs[2];
   const TensorView& out = call.outputs[0];
-  if (out.size == 0) return Status::ok;
   const int64_t n = weight.shape[0], k = weight.shape[1];
-  epilogue.bias = floatsOf(bias);
-  epilogue.biasStride = bias.strides[0];
-  const auto product = [&](const float* rows, int64_t rowStride, int64_t columnStride) {
-    return gemm(out.size / n, n, k, rows, rowStride, columnStride, floatsOf(weight),
-                weight.strides[1], weight.strides[0], static_cast<float*>(out.data), n, epilogue);
+  const auto product = [&](const S* rows, int64_t rowStride, int64_t columnStride) {
+    return gemm(out.size / n, n, k, rows, rowStride, columnStride, dataOf<S>(weight),
+                weight.strides[1], weight.strides[0], result, n, epilogue);
   };
   int64_t rowStride;
   if (collapsesToRows(x, &rowStride)) {
-    return product(floatsOf(x), rowStride, x.strides[x.rank - 1]) ? Status::ok : noMemory("linear");
+    const bool done = product(dataOf<S>(x), rowStride, x.strides[x.rank - 1]);
+    return done ? Status::ok : noMemory("linear");
   }
   const Contiguous dense(x);
-  return dense.ok() && product(dense.floats(), k, 1) ? Status::ok : noMemory("linear");
+  return dense.ok() && product(dense.as<S>(), k, 1) ? Status::ok : noMemory("linear");
 }
 
-Status linearFloat(const OpCall& call) { return linearWith(call, GemmEpilogue()); }
+template <typename T>
+Status matmulOf(const OpCall& call) {
+  const TensorView& out = call.outputs[0];
+  return out.size == 0 ? Status::ok : matmulInto<T, T>(call, static_cast<T*>(out.data));
+}
+
+template <typename T>
+Status linearWith(const OpCall& call, GemmEpilogueOf<T> epilogue) {
+  const TensorView& bias = call.inputs[2];
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  epilogue.bias = dataOf<T>(bias);
+  epilogue.biasStride = bias.strides[0];
+  return linearInto<T, T>(call, static_cast<T*>(out.data), epilogue);
+}
+
+template <typename T>
+Status linearOf(const OpCall& call) {
+  return linearWith(call, GemmEpilogueOf<T>());
+}
 
 Status linearEpilogue(const OpCall& call) {
   GemmEpilogue epilogue;
@@ -180,8 +149,64 @@ Status linearEpilogue(const OpCall& call) {
   return linearWith(call, epilogue);
 }
 
-Status matmul(const OpCall& call) { return byFloat(call, matmulFloat, matmulDouble); }
-Status linear(const OpCall& call) { return byFloat(call, linearFloat, linearDouble); }
+/// Rounds the float32 sums of a product of halves.
+template <typename S>
+void storeHalves(const float* sums, const TensorView& out) {
+  S* const to = static_cast<S*>(out.data);
+  parallelFor(out.size, 65536, 64, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to[i] = narrow<S>(sums[i]);
+  });
+}
+
+template <typename S>
+Status matmulOfHalves(const OpCall& call) {
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  const Scratch sums(static_cast<size_t>(out.size) * sizeof(float));
+  if (!sums.ok()) return noMemory("matmul");
+  const Status status = matmulInto<float, S>(call, sums.as<float>());
+  if (status == Status::ok) storeHalves<S>(sums.as<float>(), out);
+  return status;
+}
+
+template <typename S>
+Status linearOfHalves(const OpCall& call) {
+  const TensorView& bias = call.inputs[2];
+  const TensorView& out = call.outputs[0];
+  if (out.size == 0) return Status::ok;
+  const Scratch memory(static_cast<size_t>(out.size + bias.size) * sizeof(float));
+  if (!memory.ok()) return noMemory("linear");
+  float* const sums = memory.as<float>();
+  float* const wide = sums + out.size;
+  for (int64_t i = 0; i < bias.size; ++i) wide[i] = widen(dataOf<S>(bias)[i * bias.strides[0]]);
+  GemmEpilogue epilogue;
+  epilogue.bias = wide;
+  const Status status = linearInto<float, S>(call, sums, epilogue);
+  if (status == Status::ok) storeHalves<S>(sums, out);
+  return status;
+}
+
+/// Calls the kernel for the dtype of a product.
+Status byDType(const OpCall& call, Kernel float32, Kernel float64, Kernel bfloat16,
+               Kernel float16) {
+  switch (call.inputs[0].dtype) {
+    case DType::bfloat16:
+      return bfloat16(call);
+    case DType::float16:
+      return float16(call);
+    default:
+      return byFloat(call, float32, float64);
+  }
+}
+
+Status matmul(const OpCall& call) {
+  return byDType(call, matmulOf<float>, matmulOf<double>, matmulOfHalves<Brain>,
+                 matmulOfHalves<Half>);
+}
+Status linear(const OpCall& call) {
+  return byDType(call, linearOf<float>, linearOf<double>, linearOfHalves<Brain>,
+                 linearOfHalves<Half>);
+}
 
 }  // namespace
 

@@ -60,12 +60,12 @@ KINDLING_INLINE VecF loadEvery(const float* p, int64_t stride, int n) {
 
 /// What tap k of a row's windows reads, of a whole vector of them; p is where tap 0 does.
 template <int kStride>
-KINDLING_INLINE VecD loadTap(const double* p, const Windows& windows, int64_t k) {
-  return VecD::load(p + k * windows.dilation[2]);
+KINDLING_INLINE VecD loadTap(const double* p, const Windows&, int64_t k, int64_t dilation) {
+  return VecD::load(p + k * dilation);
 }
 template <int kStride>
-KINDLING_INLINE VecF loadTap(const float* p, const Windows& windows, int64_t k) {
-  const float* const from = p + k * windows.dilation[2];
+KINDLING_INLINE VecF loadTap(const float* p, const Windows& windows, int64_t k, int64_t dilation) {
+  const float* const from = p + k * dilation;
   if (kStride == 1) return VecF::load(from);
 #if KINDLING_ISA_LEVEL > 0
   if (kStride == 2 && (k > 0 || windows.kernel[2] > 1)) {
@@ -87,45 +87,53 @@ KINDLING_INLINE VecF loadTap(const float* p, const Windows& windows, int64_t k) 
   return loadEvery(from, windows.stride[2], VecF::width);
 }
 
-/// The taps of one row of windows that lie in the plane along the leading axes.
+/// The rows of taps of one row of windows that lie in the plane: `count[0]` times `count[1]` rows
+/// of the source, the first at `start` and the others these steps from each other.
 struct TapRows {
-  int64_t first[2], end[2];  // of the kernel's positions
-  int64_t origin[2];         // where position 0 is
-  int64_t readable;          // elements from the plane's begin to the end of the tensor
+  int64_t count[2], step[2];
+  int64_t start;
+  int64_t readable;  // elements from the plane's begin to the end of the tensor
+  int64_t writable;  // elements of the result from this row's begin to the end of the plane
 
-  int64_t rowAt(const int64_t* in, const Windows& windows, int64_t i, int64_t j) const {
-    return ((origin[0] + i * windows.dilation[0]) * in[1] + origin[1] + j * windows.dilation[1]) *
-           in[2];
-  }
+  bool empty() const { return count[0] <= 0 || count[1] <= 0; }
+  int64_t last() const { return start + (count[0] - 1) * step[0] + (count[1] - 1) * step[1]; }
 };
 
 alignas(kAlignment) constexpr int32_t kLaneNumbers[] = {0, 1, 2,  3,  4,  5,  6,  7,
                                                         8, 9, 10, 11, 12, 13, 14, 15};
 
 /// Windows [w, w + lanes) of one row, all of whose taps along the row lie inside it. Earlier taps
-/// win ties; NaN wins over all.
-template <class V, int kStride, bool kWhole>
-KINDLING_INLINE void maxOfWindows(const Windows& windows, const TapRows& rows, const int64_t* in,
+/// win ties; NaN wins over all. kKernel: the taps along the row where they are neighbours, so that
+/// what they share is loaded once; or 0.
+template <class V, int kStride, int kKernel, bool kWhole>
+KINDLING_INLINE void maxOfWindows(const Windows& windows, const TapRows& rows,
                                   const typename V::Scalar* source, int64_t w, int lanes,
                                   typename V::Scalar* best, int32_t* where) {
   using T = typename V::Scalar;
   using P = typename PositionsOf<V>::Type;
   const int64_t stride = kStride ? kStride : windows.stride[2];
+  const int64_t kernel = kKernel ? kKernel : windows.kernel[2];
+  const int64_t dilation = kKernel ? 1 : windows.dilation[2];
   const int64_t x = w * stride - windows.padding[2];
   const P offsets = P::load(kLaneNumbers) * P::set1(static_cast<int32_t>(stride));
   V largest = V::set1(static_cast<T>(-__builtin_inf()));
-  P at = offsets +
-         P::set1(static_cast<int32_t>(rows.rowAt(in, windows, rows.first[0], rows.first[1]) + x));
-  for (int64_t i = rows.first[0]; i < rows.end[0]; ++i) {
-    for (int64_t j = rows.first[1]; j < rows.end[1]; ++j) {
-      const int64_t position = rows.rowAt(in, windows, i, j) + x;
-      for (int64_t k = 0; k < windows.kernel[2]; ++k) {
-        const int64_t tap = position + k * windows.dilation[2];
-        const V value = kWhole ? loadTap<kStride>(source + position, windows, k)
-                               : loadEvery(source + tap, stride, lanes);
+  P slice = offsets + P::set1(static_cast<int32_t>(rows.start + x)), at = slice;
+  const P down[2] = {P::set1(static_cast<int32_t>(rows.step[0])),
+                     P::set1(static_cast<int32_t>(rows.step[1]))};
+  const P along = P::set1(static_cast<int32_t>(dilation));
+  const T* front = source + rows.start + x;
+  for (int64_t i = rows.count[0]; i > 0; --i, front += rows.step[0], slice = slice + down[0]) {
+    const T* row = front;
+    P first = slice;
+    for (int64_t j = rows.count[1]; j > 0; --j, row += rows.step[1], first = first + down[1]) {
+      P here = first;
+#pragma GCC unroll 4
+      for (int64_t k = 0; k < kernel; ++k, here = here + along) {
+        const V value = kWhole ? loadTap<kStride>(row, windows, k, dilation)
+                               : loadEvery(row + k * dilation, stride, lanes);
         const auto better = (largest < value) | value.isNaN();
         largest = select(better, value, largest);
-        at = select(better, offsets + P::set1(static_cast<int32_t>(tap)), at);
+        at = select(better, here, at);
       }
     }
   }
@@ -138,39 +146,52 @@ KINDLING_INLINE void maxOfWindows(const Windows& windows, const TapRows& rows, c
   }
 }
 
-template <class V, int kStride>
-void maxOfInterior(const Windows& windows, const TapRows& rows, const int64_t* in,
-                   const typename V::Scalar* source, int64_t w, int64_t end,
-                   typename V::Scalar* best, int32_t* where) {
-  for (; w + V::width <= end; w += V::width) {
-    maxOfWindows<V, kStride, true>(windows, rows, in, source, w, V::width, best, where);
-  }
+template <class V, int kStride, int kKernel>
+void maxOfInterior(const Windows& windows, const TapRows& rows, const typename V::Scalar* source,
+                   int64_t begin, int64_t end, typename V::Scalar* best, int32_t* where) {
+  const auto whole = [&](int64_t w) {
+    maxOfWindows<V, kStride, kKernel, true>(windows, rows, source, w, V::width, best, where);
+  };
+  int64_t w = begin;
+  for (; w + V::width <= end; w += V::width) whole(w);
   if (w == end) return;
+  // Some windows again rather than a part of a vector, whose store is dear.
+  if (w > begin) return whole(end - V::width);
   const int lanes = static_cast<int>(end - w);
   // What lies behind the row may be read, but not what lies behind the tensor.
-  const int64_t last = rows.rowAt(in, windows, rows.end[0] - 1, rows.end[1] - 1) +
-                       w * windows.stride[2] - windows.padding[2] +
+  const int64_t last = rows.last() + w * windows.stride[2] - windows.padding[2] +
                        (windows.kernel[2] - 1) * windows.dilation[2];
   if (kStride && last + 2 * V::width <= rows.readable) {
-    maxOfWindows<V, kStride, true>(windows, rows, in, source, w, lanes, best, where);
+    // A whole vector reaches into the next row, which is written after this one.
+    const int stored = w + V::width <= rows.writable ? V::width : lanes;
+    maxOfWindows<V, kStride, kKernel, true>(windows, rows, source, w, stored, best, where);
   } else {
-    maxOfWindows<V, kStride, false>(windows, rows, in, source, w, lanes, best, where);
+    maxOfWindows<V, kStride, kKernel, false>(windows, rows, source, w, lanes, best, where);
   }
+}
+
+template <class V>
+auto interiorKernelFor(const Windows& windows) -> decltype(&maxOfInterior<V, 0, 0>) {
+  if (windows.stride[2] == 1) return maxOfInterior<V, 1, 0>;
+  if (windows.stride[2] != 2) return maxOfInterior<V, 0, 0>;
+  const int64_t neighbours = windows.dilation[2] == 1 ? windows.kernel[2] : 0;
+  if (neighbours == 2) return maxOfInterior<V, 2, 2>;
+  return neighbours == 3 ? maxOfInterior<V, 2, 3> : maxOfInterior<V, 2, 0>;
 }
 
 /// One window that the padding may cut.
 template <typename T>
-void maxOfCutWindow(const Windows& windows, const TapRows& rows, const int64_t* in, const T* source,
+void maxOfCutWindow(const Windows& windows, const TapRows& rows, int64_t width, const T* source,
                     int64_t w, T* best, int32_t* where) {
   const int64_t x = w * windows.stride[2] - windows.padding[2];
   T largest = static_cast<T>(-__builtin_inf());
   int64_t at = -1;
-  for (int64_t i = rows.first[0]; i < rows.end[0]; ++i) {
-    for (int64_t j = rows.first[1]; j < rows.end[1]; ++j) {
-      const int64_t row = rows.rowAt(in, windows, i, j);
+  for (int64_t i = 0; i < rows.count[0]; ++i) {
+    for (int64_t j = 0; j < rows.count[1]; ++j) {
+      const int64_t row = rows.start + i * rows.step[0] + j * rows.step[1];
       for (int64_t k = 0; k < windows.kernel[2]; ++k) {
         const int64_t column = x + k * windows.dilation[2];
-        if (column < 0 || column >= in[2]) continue;
+        if (column < 0 || column >= width) continue;
         const T value = source[row + column];
         if (at >= 0 && !(value > largest) && value == value) continue;
         largest = value;
@@ -203,32 +224,36 @@ void maxPlane(const Windows& windows, const int64_t* in, const int64_t* out,
               int32_t* where) {
   int64_t begin, end;
   interiorOf(windows, in[2], out[2], &begin, &end);
+  const auto interior = interiorKernelFor<V>(windows);
+  TapRows rows;
+  rows.readable = readable;
+  rows.step[0] = windows.dilation[0] * in[1] * in[2];
+  rows.step[1] = windows.dilation[1] * in[2];
+  int64_t starts[2] = {0, 0};
+  const auto place = [&](int axis, int64_t index) {
+    const int64_t origin = index * windows.stride[axis] - windows.padding[axis];
+    int64_t first, last;
+    validRange(origin, windows.dilation[axis], in[axis], windows.kernel[axis], &first, &last);
+    rows.count[axis] = last - first;
+    starts[axis] = origin + first * windows.dilation[axis];
+  };
+  int64_t d = -1, h = out[1] - 1;
   for (int64_t row = 0; row < out[0] * out[1]; ++row, best += out[2], where += out[2]) {
-    const int64_t index[2] = {row / out[1], row % out[1]};
-    TapRows rows;
-    rows.readable = readable;
-    for (int axis = 0; axis < 2; ++axis) {
-      rows.origin[axis] = index[axis] * windows.stride[axis] - windows.padding[axis];
-      validRange(rows.origin[axis], windows.dilation[axis], in[axis], windows.kernel[axis],
-                 &rows.first[axis], &rows.end[axis]);
+    if (++h == out[1]) {
+      h = 0;
+      place(0, ++d);
     }
-    const bool empty = rows.first[0] == rows.end[0] || rows.first[1] == rows.end[1];
+    place(1, h);
+    rows.writable = (out[0] * out[1] - row) * out[2];
+    rows.start = (starts[0] * in[1] + starts[1]) * in[2];
+    const bool empty = rows.empty();
     const int64_t from = empty ? out[2] : begin, to = empty ? out[2] : end;
     for (int64_t w = 0; w < from; ++w) {
-      maxOfCutWindow(windows, rows, in, source, w, best, where);
+      maxOfCutWindow(windows, rows, in[2], source, w, best, where);
     }
-    switch (windows.stride[2]) {
-      case 1:
-        maxOfInterior<V, 1>(windows, rows, in, source, from, to, best, where);
-        break;
-      case 2:
-        maxOfInterior<V, 2>(windows, rows, in, source, from, to, best, where);
-        break;
-      default:
-        maxOfInterior<V, 0>(windows, rows, in, source, from, to, best, where);
-    }
+    interior(windows, rows, source, from, to, best, where);
     for (int64_t w = to; w < out[2]; ++w) {
-      maxOfCutWindow(windows, rows, in, source, w, best, where);
+      maxOfCutWindow(windows, rows, in[2], source, w, best, where);
     }
   }
 }

@@ -144,8 +144,8 @@ class Forward {
     const int64_t n = s_.width, active = order_.active(t, 0, b.count);
     for (int gate = 0; gate < Cell::gates; ++gate) {
       const float* bias = Cell::hasHiddenBias ? bias_.template as<float>() + gate * n : nullptr;
-      dotRange({active, n, n, b.hBefore, n, plainWeight_.floats() + gate * n * n, n,
-                b.product + gate * n, gates(), 1, bias, 0, 1, false},
+      dotRange(DotProblem{active, n, n, b.hBefore, n, plainWeight_.floats() + gate * n * n, n,
+                          b.product + gate * n, gates(), 1, bias, 0, 1, false},
                units.begin, units.end);
     }
     for (int64_t i = 0; i < b.count; ++i) finish(b, t, i, i < active, units);

@@ -230,7 +230,7 @@ Status sum(const OpCall& call) {
 }
 
 Status prod(const OpCall& call) {
-  return byNumber(call, call.inputs[0].dtype, reduce<ProductOf<float>>, reduce<ProductOf<int32_t>>,
+  return byNumber(call, call.inputs[0].dtype, reduce<ProductOf<float>>, reduce<ProductI>,
                   reduce<ProductOf<double>>, reduce<ProductOf<int64_t>>, nullptr);
 }
 

@@ -297,10 +297,11 @@ __global__ void __launch_bounds__(Tile<kTileRows, kTileColumns, kTf32, true>::kT
     for (int i = 0; i < kDepth * kTileColumns / kThreads; ++i) {
       const int k = thread / kTileColumns + i * (kThreads / kTileColumns);
       const Reach to = reach[depth + k];
+      // One condition, not branches: all lanes copy, some of them zeros.
       const bool inside =
-          static_cast<unsigned>(d + to.d) < static_cast<unsigned>(plan.axes[0].source) &&
-          static_cast<unsigned>(h + to.h) < static_cast<unsigned>(plan.axes[1].source) &&
-          static_cast<unsigned>(w + to.w) < static_cast<unsigned>(plan.axes[2].source);
+          (static_cast<unsigned>(d + to.d) < static_cast<unsigned>(plan.axes[0].source)) &
+          (static_cast<unsigned>(h + to.h) < static_cast<unsigned>(plan.axes[1].source)) &
+          (static_cast<unsigned>(w + to.w) < static_cast<unsigned>(plan.axes[2].source));
       gpu::cpAsync4(b + k * TileOf::kColumnPitch + ownColumn, from + to.offset, inside);
     }
   };

@@ -110,10 +110,11 @@ __global__ void __launch_bounds__(Tile<kTileRows, kTileColumns, kTf32, false>::k
     for (int i = 0; i < kTileColumns / kApart; ++i) {
       const int column = ownLine + i * kApart;
       const ColumnReach to = reaches[column];
+      // One condition, not branches: all lanes copy, some of them zeros.
       const bool inside =
-          static_cast<unsigned>(atD + to.d) < static_cast<unsigned>(plan.source[0]) &&
-          static_cast<unsigned>(atH + to.h) < static_cast<unsigned>(plan.source[1]) &&
-          static_cast<unsigned>(atW + to.w) < static_cast<unsigned>(plan.source[2]);
+          (static_cast<unsigned>(atD + to.d) < static_cast<unsigned>(plan.source[0])) &
+          (static_cast<unsigned>(atH + to.h) < static_cast<unsigned>(plan.source[1])) &
+          (static_cast<unsigned>(atW + to.w) < static_cast<unsigned>(plan.source[2]));
       gpu::cpAsync4(b + column, sourceAt + to.offset, inside);
     }
   };

@@ -13,7 +13,13 @@ struct SimtShape {
   static constexpr int kRows = kRows_, kColumns = kColumns_, kWarpsM = kWarpsM_,
                        kWarpsN = kWarpsN_;
   static constexpr int kThreads = 32 * kWarpsM * kWarpsN;
-  static constexpr int kBlocks = kBlocks_;  // on a multiprocessor at once, for the registers
+  // On a multiprocessor at once, for the registers. Where copies pass through registers there is no
+  // room for two of the largest.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+  static constexpr int kBlocks = kBlocks_ > 1 ? kBlocks_ / 2 : 1;
+#else
+  static constexpr int kBlocks = kBlocks_;
+#endif
   static constexpr int kWarpM = 16 * kRows, kWarpN = 32 * kColumns;
   static constexpr int kTileM = kWarpM * kWarpsM, kTileN = kWarpN * kWarpsN;
   static constexpr int kDepth = 16, kStages = 2;
@@ -41,7 +47,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   const int tiles = (place.kEnd - place.kBegin + Shape::kDepth - 1) / Shape::kDepth;
   pipelineTiles<Shape::kStages, T>(
       copyA, copyB, shared, TileA::kElements, TileB::kElements, tiles, [&](const T* a, const T* b) {
-#pragma unroll
+#pragma unroll 4
         for (int k = 0; k < Shape::kDepth; ++k) {
           T left[Shape::kRows][4], right[Shape::kColumns][4];
 #pragma unroll

@@ -86,6 +86,7 @@ __device__ __forceinline__ void loadFragment(const typename Kind::Element* share
 template <class Shape>
 __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
     gemmTensorKernel(GemmPlan<typename Shape::Element, float> plan) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800  // the host takes another kernel below
   using Kind = typename Shape::Kind;
   using T = typename Shape::Element;
   using TileA = typename Shape::TileA;
@@ -141,6 +142,7 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
                  column + warpColumn + 8 * j + lane % 4 * 2, plan.b.outers, pair);
     }
   }
+#endif
 }
 
 }  // namespace cuda

@@ -98,7 +98,7 @@ class TileCopy {
   __device__ __forceinline__ void copy(T* shared, bool alongK) const {
     constexpr int kCopies = Tile::kOuter * Tile::kDepth / (kThreads * width);
     static_assert(kCopies * kThreads * width == Tile::kOuter * Tile::kDepth, "whole passes");
-    constexpr int kAtOnce = width > 1 ? kCopies : kCopies < 4 ? kCopies : 4;
+    [[maybe_unused]] constexpr int kAtOnce = width > 1 || kCopies < 2 ? kCopies : 2;
     const int nextOuter = alongK ? kThreads / (Tile::kDepth / width) : 0;
     const int nextK = alongK ? 0 : kThreads / (Tile::kOuter / width);
     const int64_t step = nextOuter * source_.outer + nextK * source_.k;

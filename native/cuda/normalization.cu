@@ -12,47 +12,67 @@ namespace cuda {
 
 // --- A group at a time ---
 
+/// Mean and sum of squared differences from it. `count`, `sum` and `squares` are over the differences
+/// from a first `mean`: what they still sum up to corrects it (Chan et al., 1983), so that large means
+/// cost no digits. With an infinity there is nothing to correct.
 template <typename T>
-__device__ __forceinline__ T groupMean(const GroupPlan& plan, const T* x, int64_t group,
-                                       int64_t begin, int64_t end, T count, RowSum<T>* shared) {
-  RowSum<T> sum = {0};
-  plan.forPieces(group, begin, end, [&](int64_t at, int64_t) {
-    T value[kLanes];
-    loadOwn(x + at, plan.width(), value);
-#pragma unroll
-    for (int l = 0; l < kLanes; ++l) {
-      if (l < plan.width()) sum.sum += value[l];
-    }
-  });
-  return joinThreads(sum, shared).sum / count;
-}
+struct MeanAndSquares {
+  T mean, squares;
+  __device__ __forceinline__ MeanAndSquares(T first, T count, T sum, T squared, bool isCentred)
+      : mean(first), squares(squared) {
+    const T more = sum / count;
+    if (!isCentred || more != more) return;
+    mean += more;
+    squares -= sum * more;
+  }
+};
 
 template <typename T>
-__device__ __forceinline__ T groupSquares(const GroupPlan& plan, const T* x, int64_t group,
-                                          int64_t begin, int64_t end, T mean, RowSum<T>* shared) {
-  RowSum<T> sum = {0};
+__device__ __forceinline__ MeanAndSquares<T> groupMoments(const GroupPlan& plan, const T* x,
+                                                          int64_t group, int64_t begin, int64_t end,
+                                                          bool isCentred,
+                                                          TwoSums<T>* __restrict__ shared) {
+  const T count = static_cast<T>((end - begin) * plan.width());
+  T mean = 0;
+  if (isCentred) {
+    TwoSums<T> sum = {0, 0};
+    plan.forPieces(group, begin, end, [&](int64_t at, int64_t) {
+      T value[kLanes];
+      loadOwn(x + at, plan.width(), value);
+#pragma unroll
+      for (int l = 0; l < kLanes; ++l) {
+        if (l < plan.width()) sum.first += value[l];
+      }
+    });
+    mean = joinThreads(sum, shared).first / count;
+  }
+  TwoSums<T> sums = {0, 0};
   plan.forPieces(group, begin, end, [&](int64_t at, int64_t) {
     T value[kLanes];
     loadOwn(x + at, plan.width(), value);
 #pragma unroll
     for (int l = 0; l < kLanes; ++l) {
-      if (l < plan.width()) sum.sum += (value[l] - mean) * (value[l] - mean);
+      if (l >= plan.width()) continue;
+      const T difference = value[l] - mean;
+      sums.first += difference;
+      sums.second += difference * difference;
     }
   });
-  return joinThreads(sum, shared).sum;
+  sums = joinThreads(sums, shared);
+  return {mean, count, sums.first, sums.second, isCentred};
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kMostRowThreads)
     normalizeKernel(GroupPlan plan, const T* __restrict__ x, NormParameters<T> parameters,
                     bool isCentred, T eps, NormOutputs<T> out) {
-  GPU_SHARED(RowSum<T>, shared, [kMostRowThreads / 32]);
+  GPU_SHARED(TwoSums<T>, shared, [kMostRowThreads / 32]);
   const T count = static_cast<T>(plan.elements());
   const int64_t pieces = plan.piecesOfGroup();
   for (RowWalk group(plan.groups); group.isThere(); group.next()) {
     const int64_t g = group.index();
-    const T mean = isCentred ? groupMean(plan, x, g, 0, pieces, count, shared) : T(0);
-    const T variance = groupSquares(plan, x, g, 0, pieces, mean, shared) / count;
+    const MeanAndSquares<T> moments = groupMoments(plan, x, g, 0, pieces, isCentred, shared);
+    const T mean = moments.mean, variance = moments.squares / count;
     if (threadIdx.x == 0) {
       out.mean[g] = mean;
       out.variance[g] = variance;
@@ -83,14 +103,13 @@ template <typename T>
 __global__ void __launch_bounds__(kMostRowThreads)
     momentsKernel(GroupPlan plan, const T* __restrict__ x, bool isCentred,
                   Moments* __restrict__ moments) {
-  GPU_SHARED(RowSum<T>, shared, [kMostRowThreads / 32]);
+  GPU_SHARED(TwoSums<T>, shared, [kMostRowThreads / 32]);
   const int64_t group = blockIdx.x, begin = blockIdx.y * plan.partPieces;
   const int64_t all = plan.piecesOfGroup();
   const int64_t end = begin + plan.partPieces < all ? begin + plan.partPieces : all;
   const T count = static_cast<T>((end - begin) * plan.width());
-  const T mean = isCentred ? groupMean(plan, x, group, begin, end, count, shared) : T(0);
-  const T squares = groupSquares(plan, x, group, begin, end, mean, shared);
-  if (threadIdx.x == 0) moments[group * plan.parts + blockIdx.y] = {count, mean, squares};
+  const MeanAndSquares<T> own = groupMoments(plan, x, group, begin, end, isCentred, shared);
+  if (threadIdx.x == 0) moments[group * plan.parts + blockIdx.y] = {count, own.mean, own.squares};
 }
 
 /// The same of parts of columns.
@@ -101,17 +120,20 @@ __global__ void __launch_bounds__(kColumnLanes* kColumnRows)
   GPU_SHARED(T, shared, [kColumnRows][kColumnLanes]);
   const T* const column = x + plan.column();
   const T count = static_cast<T>(plan.end() - plan.begin());
-  T own = 0;
-  if (isCentred) plan.forRows([&](int64_t row) { own += column[row * plan.columns]; });
-  const T mean = sumColumn(own, shared) / count;
-  own = 0;
+  T sum = 0, squares = 0;
+  if (isCentred) plan.forRows([&](int64_t row) { sum += column[row * plan.columns]; });
+  const T first = sumColumn(sum, shared) / count;
+  sum = 0;
   plan.forRows([&](int64_t row) {
-    const T difference = column[row * plan.columns] - mean;
-    own += difference * difference;
+    const T difference = column[row * plan.columns] - first;
+    sum += difference;
+    squares += difference * difference;
   });
-  const T squares = sumColumn(own, shared);
+  sum = sumColumn(sum, shared);
+  squares = sumColumn(squares, shared);
+  const MeanAndSquares<T> own(first, count, sum, squares, isCentred);
   if (threadIdx.y == 0 && plan.column() < plan.columns) {
-    moments[plan.column() * gridDim.y + blockIdx.y] = {count, mean, squares};
+    moments[plan.column() * gridDim.y + blockIdx.y] = {count, own.mean, own.squares};
   }
 }
 

@@ -17,7 +17,7 @@ struct GroupPlan {
   __device__ __forceinline__ int64_t elements() const { return outer * inner; }
   __device__ __forceinline__ int width() const { return vector ? kLanes : 1; }
   __device__ __forceinline__ int64_t piecesOfGroup() const {
-    return outer * static_cast<int64_t>(pieces.divisor);
+    return inner > 0 ? outer * static_cast<int64_t>(pieces.divisor) : 0;
   }
   /// Calls body(offset, position in the run) for the pieces of a group that this thread has.
   template <typename Body>
@@ -83,19 +83,20 @@ __device__ __forceinline__ Moments shuffled(Moments value, int lanes) {
   return value;
 }
 
-/// The two sums that going back needs: of the gradients, and of their products with x - centre.
+/// Two sums over a group: forward of the differences from a mean and of their squares, going back of
+/// the gradients and of their products with x - centre.
 template <typename T>
-struct SlopeSums {
-  T grads, products;
-  __device__ __forceinline__ void join(const SlopeSums& other) {
-    grads += other.grads;
-    products += other.products;
+struct TwoSums {
+  T first, second;
+  __device__ __forceinline__ void join(const TwoSums& other) {
+    first += other.first;
+    second += other.second;
   }
 };
 template <typename T>
-__device__ __forceinline__ SlopeSums<T> shuffled(SlopeSums<T> value, int lanes) {
-  value.grads = __shfl_xor_sync(~0u, value.grads, lanes);
-  value.products = __shfl_xor_sync(~0u, value.products, lanes);
+__device__ __forceinline__ TwoSums<T> shuffled(TwoSums<T> value, int lanes) {
+  value.first = __shfl_xor_sync(~0u, value.first, lanes);
+  value.second = __shfl_xor_sync(~0u, value.second, lanes);
   return value;
 }
 

@@ -29,16 +29,16 @@ struct NormBack {
     return inverseRoot(variance[group * varianceStride] + eps);
   }
   /// From the sums over a group, whose gradients have no weight of the group in them.
-  __device__ __forceinline__ NormLine<T> line(int64_t group, SlopeSums<T> sums, T elements) const {
+  __device__ __forceinline__ NormLine<T> line(int64_t group, TwoSums<T> sums, T elements) const {
     const T s = scale(group), scaled = s * parameters.weightOf(group);
     return {centre(group), scaled,
-            (mean == nullptr ? T(1) : s * s) * scaled * (sums.products / elements),
-            isCentred ? scaled * (sums.grads / elements) : T(0)};
+            (mean == nullptr ? T(1) : s * s) * scaled * (sums.second / elements),
+            isCentred ? scaled * (sums.first / elements) : T(0)};
   }
-  __device__ __forceinline__ void writeParameters(int64_t group, SlopeSums<T> sums) const {
+  __device__ __forceinline__ void writeParameters(int64_t group, TwoSums<T> sums) const {
     if (dWeight == nullptr) return;
-    dWeight[group] = sums.products * scale(group);
-    dBias[group] = sums.grads;
+    dWeight[group] = sums.second * scale(group);
+    dBias[group] = sums.first;
   }
   /// Gradients beside each other, with the weights of their positions.
   __device__ __forceinline__ void load(int64_t at, int64_t i, int width, T (&g)[kLanes],
@@ -54,10 +54,10 @@ struct NormBack {
 };
 
 template <typename T>
-__device__ __forceinline__ SlopeSums<T> groupSlopes(const GroupPlan& plan, const NormBack<T>& of,
+__device__ __forceinline__ TwoSums<T> groupSlopes(const GroupPlan& plan, const NormBack<T>& of,
                                                     int64_t group, int64_t begin, int64_t end,
-                                                    SlopeSums<T>* shared) {
-  SlopeSums<T> own = {0, 0};
+                                                    TwoSums<T>* shared) {
+  TwoSums<T> own = {0, 0};
   const T centre = of.centre(group);
   plan.forPieces(group, begin, end, [&](int64_t at, int64_t i) {
     T g[kLanes], x[kLanes];
@@ -65,8 +65,8 @@ __device__ __forceinline__ SlopeSums<T> groupSlopes(const GroupPlan& plan, const
 #pragma unroll
     for (int l = 0; l < kLanes; ++l) {
       if (l >= plan.width()) continue;
-      own.grads += g[l];
-      own.products += g[l] * (x[l] - centre);
+      own.first += g[l];
+      own.second += g[l] * (x[l] - centre);
     }
   });
   return joinThreads(own, shared);
@@ -77,11 +77,11 @@ __device__ __forceinline__ SlopeSums<T> groupSlopes(const GroupPlan& plan, const
 template <typename T>
 __global__ void __launch_bounds__(kMostRowThreads)
     normalizeBackwardKernel(GroupPlan plan, NormBack<T> of) {
-  GPU_SHARED(SlopeSums<T>, shared, [kMostRowThreads / 32]);
+  GPU_SHARED(TwoSums<T>, shared, [kMostRowThreads / 32]);
   const int64_t pieces = plan.piecesOfGroup();
   for (RowWalk group(plan.groups); group.isThere(); group.next()) {
     const int64_t index = group.index();
-    const SlopeSums<T> sums = groupSlopes(plan, of, index, 0, pieces, shared);
+    const TwoSums<T> sums = groupSlopes(plan, of, index, 0, pieces, shared);
     if (threadIdx.x == 0) of.writeParameters(index, sums);
     const NormLine<T> line = of.line(index, sums, static_cast<T>(plan.elements()));
     plan.forPieces(index, 0, pieces, [&](int64_t at, int64_t i) {
@@ -100,17 +100,17 @@ __global__ void __launch_bounds__(kMostRowThreads)
 
 template <typename T>
 __global__ void __launch_bounds__(kMostRowThreads)
-    slopesKernel(GroupPlan plan, NormBack<T> of, SlopeSums<T>* __restrict__ sums) {
-  GPU_SHARED(SlopeSums<T>, shared, [kMostRowThreads / 32]);
+    slopesKernel(GroupPlan plan, NormBack<T> of, TwoSums<T>* __restrict__ sums) {
+  GPU_SHARED(TwoSums<T>, shared, [kMostRowThreads / 32]);
   const int64_t begin = blockIdx.y * plan.partPieces, all = plan.piecesOfGroup();
   const int64_t end = begin + plan.partPieces < all ? begin + plan.partPieces : all;
-  const SlopeSums<T> own = groupSlopes(plan, of, blockIdx.x, begin, end, shared);
+  const TwoSums<T> own = groupSlopes(plan, of, blockIdx.x, begin, end, shared);
   if (threadIdx.x == 0) sums[blockIdx.x * plan.parts + blockIdx.y] = own;
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kColumnLanes* kColumnRows)
-    columnSlopesKernel(ColumnPlan plan, NormBack<T> of, SlopeSums<T>* __restrict__ sums) {
+    columnSlopesKernel(ColumnPlan plan, NormBack<T> of, TwoSums<T>* __restrict__ sums) {
   GPU_SHARED(T, shared, [kColumnRows][kColumnLanes]);
   const int64_t column = plan.column();
   T grads = 0, products = 0;
@@ -132,18 +132,18 @@ __global__ void __launch_bounds__(kColumnLanes* kColumnRows)
 template <typename T>
 __global__ void __launch_bounds__(kMostRowThreads)
     joinSlopesKernel(int64_t groups, int64_t parts, T elements,
-                     const SlopeSums<T>* __restrict__ sums, NormBack<T> of,
+                     const TwoSums<T>* __restrict__ sums, NormBack<T> of,
                      NormLine<T>* __restrict__ lines) {
   for (RowWalk group(groups); group.isThere(); group.next()) {
     const int64_t g = group.index();
-    SlopeSums<double> own = {0, 0};
+    TwoSums<double> own = {0, 0};
     for (int64_t part = threadIdx.x; part < parts; part += blockDim.x) {
-      const SlopeSums<T> more = sums[g * parts + part];
-      own.join({static_cast<double>(more.grads), static_cast<double>(more.products)});
+      const TwoSums<T> more = sums[g * parts + part];
+      own.join({static_cast<double>(more.first), static_cast<double>(more.second)});
     }
     own = joinWarp(own);
     if (threadIdx.x != 0) continue;
-    const SlopeSums<T> all = {static_cast<T>(own.grads), static_cast<T>(own.products)};
+    const TwoSums<T> all = {static_cast<T>(own.first), static_cast<T>(own.second)};
     of.writeParameters(g, all);
     lines[g] = of.line(g, all, elements);
   }
@@ -170,7 +170,7 @@ __global__ void __launch_bounds__(kBlockThreads)
 /// Sums of a part of the rows for each position.
 template <typename T>
 __global__ void __launch_bounds__(kColumnLanes* kColumnRows)
-    positionSumsKernel(ColumnPlan plan, NormBack<T> of, SlopeSums<T>* __restrict__ sums) {
+    positionSumsKernel(ColumnPlan plan, NormBack<T> of, TwoSums<T>* __restrict__ sums) {
   GPU_SHARED(T, shared, [kColumnRows][kColumnLanes]);
   const int64_t column = plan.column();
   T grads = 0, products = 0;
@@ -188,14 +188,14 @@ __global__ void __launch_bounds__(kColumnLanes* kColumnRows)
 
 template <typename T>
 __global__ void __launch_bounds__(kBlockThreads)
-    joinPositionsKernel(int64_t columns, int64_t parts, const SlopeSums<T>* __restrict__ sums,
+    joinPositionsKernel(int64_t columns, int64_t parts, const TwoSums<T>* __restrict__ sums,
                         T* __restrict__ dWeight, T* __restrict__ dBias) {
   for (int64_t i = firstOfThread(); i < columns; i += strideOfGrid()) {
     double grads = 0, products = 0;
     for (int64_t part = 0; part < parts; ++part) {
-      const SlopeSums<T> more = sums[part * columns + i];
-      grads += static_cast<double>(more.grads);
-      products += static_cast<double>(more.products);
+      const TwoSums<T> more = sums[part * columns + i];
+      grads += static_cast<double>(more.first);
+      products += static_cast<double>(more.second);
     }
     dWeight[i] = static_cast<T>(products);
     dBias[i] = static_cast<T>(grads);
@@ -211,19 +211,19 @@ Status split(const OpCall& call, const GroupPlan& plan, const NormBack<T>& of) {
   const bool columns = plan.inner == 1;
   const ColumnPlan columnPlan = columnsOf(plan.outer, plan.groups);
   const int64_t parts = columns ? partsOf(columnPlan) : plan.parts;
-  const DeviceScratch sums(static_cast<size_t>(plan.groups * parts) * sizeof(SlopeSums<T>));
+  const DeviceScratch sums(static_cast<size_t>(plan.groups * parts) * sizeof(TwoSums<T>));
   const DeviceScratch lines(static_cast<size_t>(plan.groups) * sizeof(NormLine<T>));
   if (!sums || !lines) return noScratch(call);
   Status status =
       columns ? launch(columnSlopesKernel<T>, gridOf(columnPlan), dim3(kColumnLanes, kColumnRows),
-                       0, columnPlan, of, sums.as<SlopeSums<T>>())
+                       0, columnPlan, of, sums.as<TwoSums<T>>())
               : launch(slopesKernel<T>,
                        dim3(static_cast<unsigned>(plan.groups), static_cast<unsigned>(parts)),
-                       dim3(kMostRowThreads), 0, plan, of, sums.as<SlopeSums<T>>());
+                       dim3(kMostRowThreads), 0, plan, of, sums.as<TwoSums<T>>());
   if (status != Status::ok) return status;
   const RowLaunch join(plan.groups, 32);
   status = launch(joinSlopesKernel<T>, join.grid, join.block, 0, plan.groups, parts,
-                  static_cast<T>(plan.outer * plan.inner), sums.as<SlopeSums<T>>(), of,
+                  static_cast<T>(plan.outer * plan.inner), sums.as<TwoSums<T>>(), of,
                   lines.as<NormLine<T>>());
   if (status != Status::ok) return status;
   const GroupElements elements(plan);
@@ -236,14 +236,14 @@ template <typename T>
 Status positionGradients(const OpCall& call, const GroupPlan& plan, const NormBack<T>& of) {
   const ColumnPlan columns = columnsOf(plan.groups, plan.inner);
   const int64_t parts = partsOf(columns);
-  const DeviceScratch sums(static_cast<size_t>(plan.inner * parts) * sizeof(SlopeSums<T>));
+  const DeviceScratch sums(static_cast<size_t>(plan.inner * parts) * sizeof(TwoSums<T>));
   if (!sums) return noScratch(call);
   const Status status =
       launch(positionSumsKernel<T>, gridOf(columns), dim3(kColumnLanes, kColumnRows), 0, columns,
-             of, sums.as<SlopeSums<T>>());
+             of, sums.as<TwoSums<T>>());
   if (status != Status::ok) return status;
   return launch(joinPositionsKernel<T>, gridFor(plan.inner, kBlockThreads), dim3(kBlockThreads), 0,
-                plan.inner, parts, sums.as<SlopeSums<T>>(), outputOf<T>(call, 1),
+                plan.inner, parts, sums.as<TwoSums<T>>(), outputOf<T>(call, 1),
                 outputOf<T>(call, 2));
 }
 

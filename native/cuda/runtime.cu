@@ -293,7 +293,7 @@ Status indexError(const IndexError& e) {
                   "%s: length %" PRId64 " of row %" PRId64 " is outside [0, %" PRId64 "]", op,
                   e.value, e.position, e.extent);
     case IndexKind::zeroDivisor:
-      return fail(Status::badArgument, "%s: an integer cannot be divided by 0", op);
+      return fail(Status::badArgument, "an integer cannot be divided by 0");
     case IndexKind::trueCount:
       return fail(Status::badShape, "%s: %" PRId64 " elements are true, not %" PRId64, op, e.value,
                   e.extent);

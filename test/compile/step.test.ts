@@ -310,7 +310,7 @@ describe('updates', () => {
       return total;
     });
     const index = tensor(Int32Array.of(0, 1, 7, 2), { shape: [4, 1] });
-    await expect(step.scan(index)).rejects.toThrow(/2 steps before it were done/);
+    await expect(step.scan(index)).rejects.toThrow(/(2|the) steps before it were done/);
     expect(total.toArray()).toEqual([3]);
   });
 });

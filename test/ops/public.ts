@@ -23,6 +23,11 @@ const others = new Set([
   'detectAnomaly',
   'assign',
   'compile',
+  // Devices: test/cuda.
+  'to',
+  'cudaStatus',
+  'defaultDevice',
+  'setDefaultDevice',
 ]);
 const runtime =
   /^(memoryStats|resetPeakMemory|setMemoryLimit|emptyCache|sweep|numThreads|setNumThreads|isa|detectedIsa)$/;

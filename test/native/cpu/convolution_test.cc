@@ -188,6 +188,49 @@ TEST_CASE("convolution and its gradients against plain sums") {
   }
 }
 
+/// Depthwise planes of every width around the vectors, with and without padding.
+TEST_CASE("depthwise 3x3 convolution of every width against plain sums") {
+  for (const IsaLevel& level : isaLevels()) {
+    for (int64_t width = 1; width <= 35; ++width) {
+      for (const int64_t padding : {0, 1, 2}) {
+        const int64_t height = 1 + width % 5;
+        if (width + 2 * padding < 3 || height + 2 * padding < 3) continue;
+        const Case c = {2, 3, 3, 3, {height, width}, {3, 3}, {1, 1}, {padding, padding}, {1, 1}};
+        CAPTURE(nameOf(level));
+        CAPTURE(describe(c));
+        checkForward(level, c, DType::float32);
+        checkGradients(level, c, DType::float32);
+      }
+    }
+    // Fewer channels than units of work: images are shared out, and rows padded unlike columns.
+    checkGradients(level, {40, 2, 2, 2, {6, 17}, {3, 3}, {1, 1}, {1, 0}, {1, 1}}, DType::float32);
+    checkGradients(level, {3, 2, 2, 2, {5, 18}, {3, 3}, {1, 1}, {0, 1}, {1, 1}, 1}, DType::float32);
+  }
+}
+
+TEST_CASE("1x1 convolutions over large planes, and strides beyond the kernel, against plain sums") {
+  const std::vector<Case> all = {
+      {3, 5, 7, 1, {10, 11}, {1, 1}, {1, 1}, {0, 0}, {1, 1}},
+      {5, 20, 33, 1, {12, 9}, {1, 1}, {1, 1}, {0, 0}, {1, 1}},
+      {2, 8, 12, 4, {16, 7}, {1, 1}, {1, 1}, {0, 0}, {1, 1}},
+      {2, 40, 9, 1, {200}, {1}, {1}, {0}, {1}},
+      {2, 9, 11, 1, {13, 14}, {1, 1}, {2, 2}, {0, 0}, {1, 1}},
+      {2, 9, 11, 1, {13, 14}, {1, 1}, {3, 2}, {1, 0}, {1, 1}},
+      {2, 6, 5, 1, {11, 17}, {2, 2}, {3, 4}, {0, 1}, {1, 1}},
+      {2, 3, 3, 3, {11, 17}, {1, 2}, {2, 3}, {0, 0}, {1, 1}},
+  };
+  for (const IsaLevel& level : isaLevels()) {
+    for (const Case& c : all) {
+      CAPTURE(nameOf(level));
+      CAPTURE(describe(c));
+      for (DType dtype : {DType::float32, DType::float64}) {
+        checkForward(level, c, dtype);
+        checkGradients(level, c, dtype);
+      }
+    }
+  }
+}
+
 /// 3x3 with enough channels and positions for Winograd's algorithm, of which some edges of a tile
 /// hang over: tiles by rows and by panels of filters, blocks of channels, several images in a unit.
 const std::vector<Case>& winogradCases() {

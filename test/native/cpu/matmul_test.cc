@@ -188,6 +188,65 @@ TEST_CASE("linear in every layout") {
   }
 }
 
+TestTensor cast(const IsaLevel& level, const TestTensor& x, DType dtype) {
+  return runOp(level, Op::cast, {x}, dtype, x.shape());
+}
+
+/// The sums are those of float32; then each is rounded once, to 8 or 11 significant bits.
+Reference rounded(Reference sums, DType dtype) {
+  const double unit = dtype == DType::bfloat16 ? 1.0 / 256 : 1.0 / 2048;
+  for (size_t i = 0; i < sums.values.size(); ++i) {
+    sums.tolerances[i] += unit * (std::fabs(sums.values[i]) + sums.tolerances[i]) + 1e-7;
+  }
+  return sums;
+}
+
+TEST_CASE("matmul and linear of halves: sums of float32, rounded once") {
+  const std::vector<std::pair<Shape, Shape>> cases = {{{1, 1}, {1, 1}},
+                                                      {{1, 70}, {70, 40}},
+                                                      {{2, 33}, {33, 50}},
+                                                      {{7, 9}, {9, 1}},
+                                                      {{37, 20}, {20, 41}},
+                                                      {{70, 600}, {600, 66}},
+                                                      {{2, 3, 5, 17}, {2, 3, 17, 4}},
+                                                      {{2, 0}, {0, 3}}};
+  const int threads = numThreads();
+  for (const IsaLevel& level : isaLevels()) {
+    for (const DType dtype : {DType::bfloat16, DType::float16}) {
+      for (const auto& [left, right] : cases) {
+        CAPTURE(nameOf(level));
+        CAPTURE(static_cast<int>(dtype));
+        CAPTURE(left.front());
+        setNumThreads(left.front() % 3 + 1);
+        const TestTensor a = cast(level, generate(left), dtype),
+                         b = cast(level, generate(right), dtype);
+        const TestTensor plainA = cast(level, a, DType::float32);
+        const TestTensor plainB = cast(level, b, DType::float32);
+        const Shape shape = productShape(a, b);
+        // Over no steps of k the reference makes no values.
+        Reference expected = multiply(plainA, plainB);
+        if (left.back() == 0) expected = {{0, 0, 0, 0, 0, 0}, std::vector<double>(6, 0.0)};
+        const auto as = inEveryLayout(a), bs = inEveryLayout(b);
+        for (size_t i = 0; i < as.size(); ++i) {
+          CAPTURE(as[i].layout);
+          const TestTensor& other = bs[(i + 1) % bs.size()].tensor;
+          const TestTensor out = runOp(level, Op::matmul, {as[i].tensor, other}, dtype, shape);
+          CHECK(out.dtype() == dtype);
+          check(cast(level, out, DType::float32), rounded(expected, dtype));
+        }
+        if (right.size() != 2 || left.back() == 0) continue;
+        const TestTensor weight = b.transposed(0, 1),
+                         bias = cast(level, generate({right[1]}), dtype);
+        const Reference sums =
+            linearReference(plainA, plainB.transposed(0, 1), cast(level, bias, DType::float32));
+        const TestTensor out = runOp(level, Op::linear, {a, weight, bias}, dtype, shape);
+        check(cast(level, out, DType::float32), rounded(sums, dtype));
+      }
+    }
+  }
+  setNumThreads(threads);
+}
+
 TEST_CASE("linear of a repeated row, of rows of different spacing, of nothing") {
   const TestTensor weight = generate({4, 6}), bias = generate({4});
   const TestTensor row = generate({6}).expanded({3, 2, 6});

@@ -81,6 +81,12 @@ TEST_CASE("maxPool finds the first of the largest, and NaN before all") {
   std::vector<Case> all = cases();
   all.push_back({{9, 60}, {3, 2}, {1, 2}, {1, 0}, {2, 3}});
   all.push_back({{1, 3}, {1, 2}, {1, 1}, {0, 1}, {1, 2}});
+  // Rows of the result shorter, as long and longer than a vector, by taps that share their loads.
+  for (const int64_t width : {14, 16, 18, 28, 30, 32, 34, 36}) {
+    all.push_back({{6, width}, {2, 2}, {2, 2}, {0, 0}, {1, 1}});
+    all.push_back({{7, width + 1}, {3, 3}, {2, 2}, {1, 1}, {1, 1}});
+    all.push_back({{5, width}, {2, 3}, {1, 2}, {1, 0}, {1, 1}});
+  }
   for (const IsaLevel& level : isaLevels()) {
     for (const Case& c : all) {
       for (DType dtype : {DType::float32, DType::float64}) {

@@ -105,6 +105,46 @@ TEST_CASE("reductions over every set of axes, in every layout") {
   }
 }
 
+/// The product modulo 2^32 or in double: integers wrap.
+double productOf(const TestTensor& x, int64_t begin, int64_t end) {
+  double plain = 1;
+  uint32_t wrapped = 1;
+  for (int64_t i = begin; i < end; ++i) {
+    plain *= x.at(i);
+    wrapped *= static_cast<uint32_t>(static_cast<int64_t>(x.at(i)));
+  }
+  return x.dtype() == DType::int32 ? static_cast<int32_t>(wrapped) : plain;
+}
+
+TEST_CASE("products of rows and columns of every length") {
+  for (const IsaLevel& level : isaLevels()) {
+    for (const DType dtype : {DType::int32, DType::float32, DType::float64}) {
+      for (int64_t length = 1; length <= 70; ++length) {
+        CAPTURE(nameOf(level));
+        CAPTURE(static_cast<int>(dtype));
+        CAPTURE(length);
+        // Integers of all signs, 0 among them; other numbers near 1, so that nothing overflows.
+        const auto value = [&](int64_t i) {
+          const double whole = static_cast<double>(i * 37 % 23 - 11);
+          return dtype == DType::int32 ? whole : 1 + whole / 100;
+        };
+        const TestTensor rows = TestTensor::generate(dtype, {5, length}, value);
+        const TestTensor byRow = runOp(level, Op::prod, {rows}, dtype, {5}, {2});
+        const TestTensor byColumn =
+            runOp(level, Op::prod, {rows.transposed(0, 1)}, dtype, {5}, {1});
+        for (int64_t i = 0; i < 5; ++i) {
+          const double expected = productOf(rows, i * length, (i + 1) * length);
+          const double tolerance = dtype == DType::float32   ? 1e-5 * std::fabs(expected)
+                                   : dtype == DType::float64 ? 1e-13 * std::fabs(expected)
+                                                             : 0;
+          CHECK(std::fabs(byRow.at(i) - expected) <= tolerance);
+          CHECK(std::fabs(byColumn.at(i) - expected) <= tolerance);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("reductions of broadcast views") {
   const auto row = TestTensor::generate(DType::float32, {1, 9}, valueAt);
   const auto column = TestTensor::generate(DType::float32, {6, 1}, valueAt);
@@ -330,5 +370,35 @@ TEST_CASE("argmax of long rows and many rows") {
 }
 
 }  // namespace
+
+TEST_CASE("prod: integers wrap, along rows and columns") {
+  for (const IsaLevel& level : isaLevels()) {
+    CAPTURE(nameOf(level));
+    for (const DType dtype : {DType::int32, DType::int64}) {
+      for (const int32_t axis : {0, 1}) {
+        // Rows hold every one of 23 numbers and a 0 among them, or only odd ones.
+        for (const bool hasZero : {true, false}) {
+          const TestTensor x = TestTensor::generate(dtype, {24, 24}, [=](int64_t i) {
+            const int64_t n = (i % 24 * 37 + i / 24 * 37) % 23 - 11;
+            return static_cast<double>(hasZero ? n : 2 * n + 1);
+          });
+          const TestTensor products = runOp(level, Op::prod, {x}, dtype, {24}, {1 << axis});
+          for (int64_t i = 0; i < 24; ++i) {
+            uint64_t expected = 1;
+            for (int64_t k = 0; k < 24; ++k) {
+              expected *= static_cast<uint64_t>(
+                  static_cast<int64_t>(x.at(axis == 1 ? i * 24 + k : k * 24 + i)));
+            }
+            const double wanted = dtype == DType::int32
+                                      ? static_cast<double>(static_cast<int32_t>(expected))
+                                      : static_cast<double>(static_cast<int64_t>(expected));
+            CHECK(products.at(i) == wanted);
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace testing
 }  // namespace kindling

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "cuda/compare.h"
+
 #include "cuda/indexing.cuh"
 
 using namespace kindling;

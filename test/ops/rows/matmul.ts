@@ -1,8 +1,32 @@
 /** Rows of the matrix products. */
 import { linear, matmul, zeros, type Tensor } from '../../../lib';
-import { spread } from '../reference';
+import { dense, spread, type Dense } from '../reference';
 import type { Rows } from '../row';
 import { notTensors } from './build';
+
+/** To the nearest value of 8 significant bits, ties to even. */
+function roundBrain(x: number): number {
+  const bits = new Uint32Array(new Float32Array([x]).buffer);
+  bits[0] = (bits[0] + 0x7fff + ((bits[0] >>> 16) & 1)) & 0xffff0000;
+  return new Float32Array(bits.buffer)[0];
+}
+
+/** a[m,k] · b, b stored as [k,n] or, where `transposed`, as [n,k], plus a bias; rounded once. */
+function brainProduct(a: Dense, b: Dense, transposed: boolean, bias: readonly number[] = []): Dense {
+  const [m, k] = a.shape;
+  const n = b.shape[transposed ? 0 : 1];
+  const data = Array.from({ length: m * n }, (_, at) => {
+    const [i, j] = [Math.floor(at / n), at % n];
+    let total = bias[j] ?? 0;
+    for (let p = 0; p < k; p++) total += a.data[i * k + p] * b.data[transposed ? j * k + p : p * n + j];
+    return roundBrain(total);
+  });
+  return dense([m, n], data, 'bfloat16');
+}
+
+/** Whole numbers, whose products float32 sums exactly, so that only the last rounding shows. */
+const brain = (shape: readonly number[]): Dense => spread(shape, -20, 20, 'bfloat16');
+const noDifferences = 'halves are too coarse for finite differences; the rule is that of float32';
 
 export const rows: Rows = {
   matmul: {
@@ -51,6 +75,36 @@ export const rows: Rows = {
       [spread([2, 4, 3]), spread([3])],
     ],
     gradient: 'all',
+    bad: [],
+  },
+  'matmul/bfloat16': {
+    call: matmul,
+    torch: (a, b) => brainProduct(a, b, false),
+    samples: [
+      [brain([2, 3]), brain([3, 4])],
+      [brain([1, 40]), brain([40, 33])],
+      [brain([17, 33]), brain([33, 19])],
+      [brain([64, 100]), brain([100, 70])],
+      [brain([3, 0]), brain([0, 2])],
+    ],
+    gradient: noDifferences,
+    bad: [
+      [
+        'the two halves together',
+        () => matmul(zeros([2, 2], { dtype: 'bfloat16' }), zeros([2, 2], { dtype: 'float16' })),
+        /matmul: dtypes differ: bfloat16 and float16/,
+      ],
+    ],
+  },
+  'linear/bfloat16': {
+    call: linear,
+    torch: (x, weight, bias) => brainProduct(x, weight, true, bias.data),
+    samples: [
+      [brain([1, 40]), brain([33, 40]), brain([33])],
+      [brain([33, 17]), brain([19, 17]), brain([19])],
+      [brain([48, 100]), brain([70, 100]), brain([70])],
+    ],
+    gradient: noDifferences,
     bad: [],
   },
   linear: {
