@@ -172,9 +172,10 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const filter = option('--filter');
   const sanitize = option('--sanitize');
   const emulateAvx512 = process.argv.includes('--emulate-avx512') || undefined;
+  const kernels = process.argv.includes('--kernels') || undefined;
   const { passed, failed } = process.argv.includes('--checked')
     ? checkedTests({ filter })
-    : nativeTests({ sanitize, kernels: process.argv.includes('--kernels') || undefined, filter, emulateAvx512 });
+    : nativeTests({ sanitize, kernels, filter, emulateAvx512 });
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }
