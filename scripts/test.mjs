@@ -6,11 +6,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { buildEmulatedCuda, emulatedCuda, nativeTests } from './native-tests.mjs';
+import { buildEmulatedCuda, emulatedCuda, levels, nativeTests } from './native-tests.mjs';
 import { root, setup } from './setup.mjs';
 import { requireTools } from './tools.mjs';
 
-const levels = ['scalar', 'avx2', 'avx512'];
 const jestArguments = process.argv.slice(2);
 /**
  * What also runs with all tensors on the CUDA backend: the whole operator table, layers, optimizers, gradients, compiled
