@@ -60,7 +60,10 @@ std::vector<float> counting(size_t count, float start = 0) {
 TEST_SUITE_BEGIN("cuda run time");
 
 TEST_CASE("cuda memory: a block given back is the next one of its size") {
-  if (!isCached()) return MESSAGE("skipped: memory is not cached in this run");
+  if (!isCached()) {
+    MESSAGE("skipped: memory is not cached in this run");
+    return;
+  }
   const uint64_t used = stats().allocatedBytes;
   void* const first = take(5000);
   CHECK(stats().allocatedBytes >= used + 5000);
@@ -75,7 +78,10 @@ TEST_CASE("cuda memory: a block given back is the next one of its size") {
 }
 
 TEST_CASE("cuda memory: blocks are cut from segments and become whole again") {
-  if (!isCached()) return MESSAGE("skipped: memory is not cached in this run");
+  if (!isCached()) {
+    MESSAGE("skipped: memory is not cached in this run");
+    return;
+  }
   cudaBackend().emptyCache(cudaBackend().device);
   const MemoryStats before = stats();
   std::vector<void*> parts;
@@ -111,7 +117,10 @@ TEST_CASE("cuda memory: blocks do not overlap") {
 }
 
 TEST_CASE("cuda memory: what one queue gave back is not for another, whose work may come first") {
-  if (!isCached()) return MESSAGE("skipped: memory is not cached in this run");
+  if (!isCached()) {
+    MESSAGE("skipped: memory is not cached in this run");
+    return;
+  }
   void* const queue = cudaApi().takeQueue();
   void* const mine = take(7000);
   give(mine, 7000);
@@ -170,7 +179,10 @@ TEST_CASE("cuda copies: a read that has begun sees what was there") {
 TEST_CASE("cuda copies: from device to device, in the order of both") {
   int32_t count = 0;
   cudaApi().start([](const char*) {}, &count);
-  if (count < 2) return MESSAGE("skipped: one device (KINDLING_EMULATOR_DEVICES=2 makes two)");
+  if (count < 2) {
+    MESSAGE("skipped: one device (KINDLING_EMULATOR_DEVICES=2 makes two)");
+    return;
+  }
   const Backend &first = cudaBackend(0), &second = cudaBackend(1);
   const size_t bytes = 5000 * sizeof(float);
   void* const from = first.allocate(first.device, bytes);
