@@ -66,7 +66,7 @@ export function setNumThreads(threads: number): void {
   native.setNumThreads(threads);
 }
 
-/** The instruction set in use: 'scalar', 'avx2' or 'avx512'. KINDLING_ISA lowers it. */
+/** The instruction set in use: 'scalar', 'avx2', 'avx512' or (arm64) 'neon'. KINDLING_ISA lowers it. */
 export function isa(): string {
   return native.describe().isa;
 }

@@ -1,6 +1,6 @@
 /** `kindling doctor`: what is wrong with an installation, and what to do about it. */
 import { spawnSync } from 'node:child_process';
-import { closeSync, existsSync, openSync, readSync, realpathSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync, realpathSync } from 'node:fs';
 import path from 'node:path';
 import { addonsIn, glibcVersion, packageFolder, version } from './installation';
 
@@ -181,6 +181,21 @@ function examinePackages({ folder, workingFolder }: Patient): Finding[] {
   return found;
 }
 
+/** The backend for NVIDIA GPUs, which is installed apart. */
+function examineCuda({ folder, workingFolder, platform, arch }: Patient): Finding[] {
+  const name = `kindling-cuda-${platform}-${arch}`;
+  const cuda = resolved(name, folder) ?? resolved(name, workingFolder);
+  if (cuda === null) return [];
+  const versionOf = (at: string): string => {
+    const manifest = JSON.parse(readFileSync(path.join(at, 'package.json'), 'utf8')) as { version?: string };
+    return manifest.version ?? 'without version';
+  };
+  const [backend, own] = [versionOf(cuda), versionOf(folder)];
+  if (backend === own) return [];
+  const advice = `install both in one version: \`npm install kindling@${own} ${name}@${own}\``;
+  return [problem(`${name} ${backend} does not go with kindling ${own}`, advice)];
+}
+
 function examineSettings({ env }: Patient): Finding[] {
   const threads = env.KINDLING_NUM_THREADS;
   if (threads === undefined || /^([1-9]\d?|1\d\d|2[0-4]\d|25[0-6])$/.test(threads)) return [];
@@ -191,7 +206,13 @@ function examineSettings({ env }: Patient): Finding[] {
 export function examine(patient: Patient): Finding[] {
   const system = examineSystem(patient);
   // On a system that has no addon there is none to be examined, unless somebody has built one.
-  const found = [...system, ...examinePackages(patient), ...examineAddons(patient), ...examineSettings(patient)];
+  const found = [
+    ...system,
+    ...examinePackages(patient),
+    ...examineCuda(patient),
+    ...examineAddons(patient),
+    ...examineSettings(patient),
+  ];
   return [...found.filter(({ kind }) => kind === 'problem'), ...found.filter(({ kind }) => kind === 'remark')];
 }
 

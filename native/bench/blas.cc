@@ -109,9 +109,11 @@ std::unique_ptr<Contestant> findOpenBlas() {
 std::unique_ptr<Contestant> findBlis() {
   // BLIS 0.9 takes a CPU that it does not know for one without vectors; 0 is its AVX-512 kernels
   // (skx), 3 those of AVX2 (haswell).
+#if defined(__x86_64__)
   if (detectedIsa() >= Isa::avx2) {
     setenv("BLIS_ARCH_TYPE", detectedIsa() == Isa::avx512 ? "0" : "3", 0);
   }
+#endif
   return find("blis", {"libblis.so.4", "bli_thread_set_num_threads", "bli_info_get_version_str"});
 }
 

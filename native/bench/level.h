@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/cpu_features.h"
+
 namespace kindling {
 
 struct Level {
@@ -11,14 +13,11 @@ struct Level {
   double (*spinFma)(int64_t steps, float* sink);
 };
 
-namespace scalar {
-extern const Level kLevel;
-}
-namespace avx2 {
-extern const Level kLevel;
-}
-namespace avx512 {
-extern const Level kLevel;
-}
+#define KINDLING_DECLARE(isa) \
+  namespace isa {             \
+  extern const Level kLevel;  \
+  }
+KINDLING_ISA_LEVELS(KINDLING_DECLARE)
+#undef KINDLING_DECLARE
 
 }  // namespace kindling

@@ -15,14 +15,11 @@ namespace kindling::bench {
 namespace {
 
 const Level& activeLevel() {
-  switch (activeIsa()) {
-    case Isa::avx512:
-      return avx512::kLevel;
-    case Isa::avx2:
-      return avx2::kLevel;
-    default:
-      return scalar::kLevel;
-  }
+#define KINDLING_FIND(isa) \
+  if (activeIsa() == Isa::isa) return isa::kLevel;
+  KINDLING_ISA_LEVELS(KINDLING_FIND)
+#undef KINDLING_FIND
+  return scalar::kLevel;
 }
 
 struct Spin {

@@ -1,7 +1,11 @@
 #include "core/allocator.h"
 
+#if defined(_WIN32)
+#include <windows.h>
+#else
 #include <pthread.h>
 #include <sys/mman.h>
+#endif
 
 #include <array>
 #include <mutex>
@@ -47,10 +51,24 @@ size_t bytesOf(size_t sizeClass) {
   return ((size_t{1} << doubling) + (steps << (doubling - 3))) * kAlignment;
 }
 
+#if defined(_WIN32)
+
+void* mapPages(size_t bytes) {
+  return VirtualAlloc(nullptr, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+}
+
+void unmap(void* data, size_t) { VirtualFree(data, 0, MEM_RELEASE); }
+
+void* mapBlock(size_t bytes) { return mapPages(bytes); }
+
+#else
+
 void* mapPages(size_t bytes) {
   void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return data == MAP_FAILED ? nullptr : data;
 }
+
+void unmap(void* data, size_t bytes) { munmap(data, bytes); }
 
 /// Whole pages from the operating system; large ones aligned so that huge pages can back them.
 void* mapBlock(size_t bytes) {
@@ -61,9 +79,13 @@ void* mapBlock(size_t bytes) {
   const size_t before = misaligned ? kHugePage - misaligned : 0;
   if (before) munmap(raw, before);
   if (kHugePage - before) munmap(raw + before + bytes, kHugePage - before);
+#if defined(MADV_HUGEPAGE)
   madvise(raw + before, bytes, MADV_HUGEPAGE);
+#endif
   return raw + before;
 }
+
+#endif
 
 class Allocator {
  public:
@@ -174,7 +196,7 @@ class Allocator {
       const size_t block = bytesOf(sizeClass);
       while (void* data = popFree(sizeClass)) {
         KINDLING_UNPOISON(data, block);
-        munmap(data, block);
+        unmap(data, block);
         stats_.cachedBytes -= block;
         stats_.reservedBytes -= block;
       }
@@ -194,9 +216,11 @@ Allocator& allocator() {
   // Never destroyed: tensors of static storage duration may outlive any order of destruction.
   static Allocator& shared = []() -> Allocator& {
     Allocator& created = *new Allocator;
+#if !defined(_WIN32)
     // A child forked while another thread allocates must not inherit a lock that nobody will open.
     pthread_atfork([] { allocator().lock(); }, [] { allocator().unlock(); },
                    [] { allocator().unlock(); });
+#endif
     return created;
   }();
   return shared;

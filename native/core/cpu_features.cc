@@ -1,12 +1,17 @@
 #include "core/cpu_features.h"
 
+#if defined(__linux__)
 #include <sched.h>
 #include <unistd.h>
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
 
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <thread>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -41,9 +46,18 @@ Isa detect() {
   if ((b & needed512) == needed512 && (state & 0xe6) == 0xe6) return Isa::avx512;
   return Isa::avx2;
 }
+#elif defined(__aarch64__) || defined(_M_ARM64)
+Isa detect() { return Isa::neon; }  // every ARMv8 CPU has it
 #else
 Isa detect() { return Isa::scalar; }
 #endif
+
+#define KINDLING_ISA_NAME(name) #name,
+constexpr const char* kNames[] = {KINDLING_ISA_LEVELS(KINDLING_ISA_NAME)};
+#undef KINDLING_ISA_NAME
+#define KINDLING_ISA_LISTED(name) ", " #name
+constexpr const char* kKnown = KINDLING_ISA_LEVELS(KINDLING_ISA_LISTED) + 2;
+#undef KINDLING_ISA_LISTED
 
 struct Choice {
   Isa isa;
@@ -54,7 +68,8 @@ Choice choose() {
   Choice choice = {detectedIsa(), ""};
   const char* wanted = getenv("KINDLING_ISA");
   if (!wanted || !*wanted) return choice;
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+  for (size_t level = 0; level < sizeof(kNames) / sizeof(*kNames); ++level) {
+    const Isa isa = static_cast<Isa>(level);
     if (strcmp(wanted, isaName(isa)) != 0) continue;
     if (isa <= choice.isa) {
       choice.isa = isa;
@@ -65,9 +80,8 @@ Choice choose() {
     }
     return choice;
   }
-  snprintf(choice.problem, sizeof choice.problem,
-           "KINDLING_ISA=%.40s is unknown (scalar, avx2, avx512); using %s", wanted,
-           isaName(choice.isa));
+  snprintf(choice.problem, sizeof choice.problem, "KINDLING_ISA=%.40s is unknown (%s); using %s",
+           wanted, kKnown, isaName(choice.isa));
   return choice;
 }
 
@@ -76,6 +90,7 @@ const Choice& choice() {
   return chosen;
 }
 
+#if defined(__linux__)
 /// Whether `cpu` is the first of the hardware threads that share its core, as far as Linux tells.
 bool leadsItsCore(int cpu) {
   char path[96];
@@ -101,10 +116,37 @@ int countCores() {
   return cores > 0 ? cores : 1;
 }
 
-long cacheSize(int name, long otherwise) {
-  const long size = sysconf(name);
+/// A level of the data cache; what sysconf does not know (on ARM it says 0) is taken to be usual.
+long cacheSize(int level, long otherwise) {
+  constexpr int kNamesOfLevels[] = {_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE,
+                                    _SC_LEVEL3_CACHE_SIZE};
+  const long size = sysconf(kNamesOfLevels[level - 1]);
   return size > 0 ? size : otherwise;
 }
+
+#elif defined(__APPLE__)
+long systemValue(const char* name, long otherwise) {
+  int64_t value = 0;
+  size_t bytes = sizeof(value);
+  return sysctlbyname(name, &value, &bytes, nullptr, 0) == 0 && value > 0 ? static_cast<long>(value)
+                                                                          : otherwise;
+}
+
+int countCores() { return static_cast<int>(systemValue("hw.physicalcpu", 1)); }
+
+long cacheSize(int level, long otherwise) {
+  constexpr const char* kNamesOfLevels[] = {"hw.l1dcachesize", "hw.l2cachesize", "hw.l3cachesize"};
+  return systemValue(kNamesOfLevels[level - 1], otherwise);
+}
+
+#else
+int countCores() {
+  const unsigned threads = std::thread::hardware_concurrency();
+  return threads > 0 ? static_cast<int>(threads) : 1;
+}
+
+long cacheSize(int, long otherwise) { return otherwise; }
+#endif
 
 }  // namespace
 
@@ -117,9 +159,7 @@ Isa activeIsa() { return choice().isa; }
 
 const char* isaProblem() { return choice().problem[0] ? choice().problem : nullptr; }
 
-const char* isaName(Isa isa) {
-  return isa == Isa::avx512 ? "avx512" : isa == Isa::avx2 ? "avx2" : "scalar";
-}
+const char* isaName(Isa isa) { return kNames[static_cast<int>(isa)]; }
 
 int physicalCores() {
   static const int cores = countCores();
@@ -127,9 +167,8 @@ int physicalCores() {
 }
 
 CacheSizes cacheSizes() {
-  static const CacheSizes sizes = {cacheSize(_SC_LEVEL1_DCACHE_SIZE, 32 << 10),
-                                   cacheSize(_SC_LEVEL2_CACHE_SIZE, 512 << 10),
-                                   cacheSize(_SC_LEVEL3_CACHE_SIZE, 8 << 20)};
+  static const CacheSizes sizes = {cacheSize(1, 32 << 10), cacheSize(2, 512 << 10),
+                                   cacheSize(3, 8 << 20)};
   return sizes;
 }
 

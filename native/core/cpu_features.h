@@ -1,10 +1,22 @@
 #pragma once
-// Which instruction set the kernels use. Detected once from cpuid and the operating system's state
-// mask; KINDLING_ISA=scalar|avx2|avx512 lowers it, so that every level is tested on one machine.
+// Which instruction set the kernels use. On x86-64 detected once from cpuid and the operating
+// system's state mask; KINDLING_ISA lowers it, so that every level is tested on one machine.
 
 namespace kindling {
 
-enum class Isa : int { scalar = 0, avx2 = 1, avx512 = 2 };
+/// The levels that the kernels are compiled for on this architecture, the lowest first:
+/// CMakeLists.txt has the same. X(name) for each.
+#if defined(__x86_64__) || defined(_M_X64)
+#define KINDLING_ISA_LEVELS(X) X(scalar) X(avx2) X(avx512)
+#elif defined(__aarch64__) || defined(_M_ARM64)
+#define KINDLING_ISA_LEVELS(X) X(scalar) X(neon)
+#else
+#define KINDLING_ISA_LEVELS(X) X(scalar)
+#endif
+
+#define KINDLING_ISA_ENUMERATOR(name) name,
+enum class Isa : int { KINDLING_ISA_LEVELS(KINDLING_ISA_ENUMERATOR) };
+#undef KINDLING_ISA_ENUMERATOR
 
 /// The highest level that this CPU and operating system support.
 Isa detectedIsa();

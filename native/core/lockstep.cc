@@ -1,9 +1,8 @@
 #include "core/lockstep.h"
 
-#include <sched.h>
-
 #include <atomic>
 
+#include "core/pause.h"
 #include "core/thread_pool.h"
 
 namespace kindling {
@@ -14,12 +13,6 @@ namespace {
 constexpr int kPatience = 200;
 // From then on other threads may have the core.
 constexpr int kSpinsBeforeYield = 10000;
-
-inline void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
 
 /// How far a part has come, on a cache line of its own.
 struct alignas(64) Progress {
@@ -51,9 +44,9 @@ struct Sequence {
     for (int spins = 0; p.done.load(std::memory_order_acquire) <= step; ++spins) {
       if (spins >= kPatience || !p.present.load(std::memory_order_relaxed)) tryPart(step, part);
       if (spins < kSpinsBeforeYield) {
-        pause();
+        pauseCpu();
       } else {
-        sched_yield();
+        yieldCore();
       }
     }
   }

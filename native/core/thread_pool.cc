@@ -1,7 +1,9 @@
 #include "core/thread_pool.h"
 
+#if !defined(_WIN32)
 #include <pthread.h>
 #include <sched.h>
+#endif
 
 #include <atomic>
 #include <condition_variable>
@@ -13,6 +15,7 @@
 #include <vector>
 
 #include "core/cpu_features.h"
+#include "core/pause.h"
 
 namespace kindling {
 
@@ -24,12 +27,6 @@ constexpr int kMaxParts = 0xffff;
 constexpr int kSpins = 2000;
 // The caller waits for the last part this long before it lets other threads have the core.
 constexpr int kSpinsBeforeYield = 10000;
-
-inline void pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#endif
-}
 
 /// One job at a time. `ticket_` holds the job's number, its number of parts and the next part to
 /// run, so that a claim is one compare-and-swap: a worker that comes late, with the number of an
@@ -56,9 +53,9 @@ class Pool {
     workOn(job & 0xffffffffu);
     for (int spins = 0; done_.load(std::memory_order_acquire) < parts; ++spins) {
       if (spins < kSpinsBeforeYield) {
-        pause();
+        pauseCpu();
       } else {
-        sched_yield();
+        yieldCore();
       }
     }
   }
@@ -105,7 +102,7 @@ class Pool {
       uint64_t job = ticket_.load(std::memory_order_acquire) >> 32;
       for (int spins = 0; job == seen && spins < kSpins; ++spins) {
         if (stopping_.load(std::memory_order_relaxed)) return;
-        pause();
+        pauseCpu();
         job = ticket_.load(std::memory_order_acquire) >> 32;
       }
       if (job == seen) job = sleepUntilAfter(seen);
@@ -193,7 +190,9 @@ Pool& pool() {
   static Pool& shared = [&]() -> Pool& {
     Pool& created = *new Pool;
     created.setThreads(initialThreads());
+#if !defined(_WIN32)
     pthread_atfork(nullptr, nullptr, [] { pool().forget(); });
+#endif
     return created;
   }();
   return shared;

@@ -306,7 +306,7 @@ Status checkInplace(const OpCall& call) {
     }
   }
   // Two indices on one element would make the result depend on the order of the writes.
-  for (int axis = 0; axis < target.rank; ++axis) {
+  for (int axis = 0; axis < target.rank && target.size > 0; ++axis) {
     if (target.strides[axis] == 0 && target.shape[axis] > 1) {
       return broken(call, "the destination is a broadcast view");
     }

@@ -282,7 +282,7 @@ class Backward {
   /// A row's scores become its weights, and the gradients of the weights those of the scores.
   void slopesOf(int64_t head, int64_t query, int64_t keys, float* weights, float* slopes) const {
     const int64_t shown = s_.shown(query);
-    const VecF log = VecF::set1(logs_[head].data[query]), scale = VecF::set1(s_.scale);
+    const VecF log = VecF::set1(*logs_[head].row(query)), scale = VecF::set1(s_.scale);
     const VecF mean = VecF::set1(dot(grad_[head].row(query), y_[head].row(query), s_.features));
     forLanes(shown, [&](int64_t i, int lanes) {
       const VecF weight = exp(fma(get(weights + i, lanes), scale, VecF::zero() - log));

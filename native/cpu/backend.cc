@@ -12,15 +12,12 @@
 
 namespace kindling {
 
-namespace scalar {
-void fillKernels(Kernel* kernels);
-}
-namespace avx2 {
-void fillKernels(Kernel* kernels);
-}
-namespace avx512 {
-void fillKernels(Kernel* kernels);
-}
+#define KINDLING_DECLARE(isa)        \
+  namespace isa {                    \
+  void fillKernels(Kernel* kernels); \
+  }
+KINDLING_ISA_LEVELS(KINDLING_DECLARE)
+#undef KINDLING_DECLARE
 
 namespace {
 
@@ -40,17 +37,10 @@ Backend makeBackend() {
   backend.deallocate = deallocateOnHost;
   backend.copyFromHost = copyBytes;
   backend.copyToHost = copyBytes;
-  switch (activeIsa()) {
-    case Isa::scalar:
-      scalar::fillKernels(backend.kernels);
-      break;
-    case Isa::avx2:
-      avx2::fillKernels(backend.kernels);
-      break;
-    case Isa::avx512:
-      avx512::fillKernels(backend.kernels);
-      break;
-  }
+#define KINDLING_FILL(isa) \
+  if (activeIsa() == Isa::isa) isa::fillKernels(backend.kernels);
+  KINDLING_ISA_LEVELS(KINDLING_FILL)
+#undef KINDLING_FILL
   // The same numbers at every level.
   backend.kernels[static_cast<int>(Op::randomUniform)] = randomUniform;
   backend.kernels[static_cast<int>(Op::randomNormal)] = randomNormal;

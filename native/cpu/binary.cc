@@ -105,10 +105,17 @@ struct Remainder : Costly {
 /// Rounded toward minus infinity.
 struct FloorDivide : Costly {
   static KINDLING_INLINE float apply(float a, float b) {
-    return b == 0 ? a / b : __builtin_floorf((a - Remainder::apply(a, b)) / b + 0.5f);
+    const float r = __builtin_fmodf(a, b);
+    return b == 0 ? a / b : __builtin_floorf((a - r) / b + 0.5f) - isBelow(r, b);
   }
   static KINDLING_INLINE double apply(double a, double b) {
-    return b == 0 ? a / b : __builtin_floor((a - Remainder::apply(a, b)) / b + 0.5);
+    const double r = __builtin_fmod(a, b);
+    return b == 0 ? a / b : __builtin_floor((a - r) / b + 0.5) - isBelow(r, b);
+  }
+  /// 1 where the quotient rounded toward 0, with remainder r, is one too many.
+  template <typename T>
+  static KINDLING_INLINE T isBelow(T r, T b) {
+    return r != 0 && (r < 0) != (b < 0) ? 1 : 0;
   }
   template <typename T>
   static KINDLING_INLINE T apply(T a, T b) {

@@ -6,6 +6,7 @@
 #include "cpu/convolution_plane.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
+#include "cpu/vec_shuffle.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
@@ -205,7 +206,7 @@ void columnTile(const ColumnCall& call) {
 
 /// The most rows whose sums the registers hold.
 constexpr int64_t mostRows(int vectors) {
-  return KINDLING_ISA_LEVEL == 2 ? 8 : KINDLING_ISA_LEVEL == 1 && vectors == 1 ? 8 : 4;
+  return KINDLING_ISA_LEVEL == 2 ? 8 : KINDLING_ISA_LEVEL > 0 && vectors == 1 ? 8 : 4;
 }
 
 ColumnKernel columnKernelFor(int64_t rows, int vectors) {
@@ -398,27 +399,21 @@ void solveByRows(const Solver& solver, int64_t group, const float* planes, float
 void interleave(const float* even, int64_t evens, const float* odd, int64_t odds, float* to) {
   int64_t i = 0;
 #if KINDLING_ISA_LEVEL == 2
-  const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const __m512i high =
-      _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
   const int64_t count = evens + odds;
   for (; i < evens; i += kWidth) {
-    const __m512 a = _mm512_loadu_ps(even + i), b = _mm512_loadu_ps(odd + i);
+    const Halves pairs = interleaved(VecF::load(even + i), VecF::load(odd + i));
     const int64_t rest = count - 2 * i;
-    const VecF first = {_mm512_permutex2var_ps(a, low, b)};
-    const VecF second = {_mm512_permutex2var_ps(a, high, b)};
-    first.storePartial(to + 2 * i, static_cast<int>(lesser(rest, kWidth)));
+    pairs.low.storePartial(to + 2 * i, static_cast<int>(lesser(rest, kWidth)));
     if (rest > kWidth) {
-      second.storePartial(to + 2 * i + kWidth, static_cast<int>(lesser(rest - kWidth, kWidth)));
+      pairs.high.storePartial(to + 2 * i + kWidth, static_cast<int>(lesser(rest - kWidth, kWidth)));
     }
   }
   return;
-#elif KINDLING_ISA_LEVEL == 1
+#elif KINDLING_ISA_LEVEL > 0
   for (; i + kWidth <= odds; i += kWidth) {
-    const __m256 a = _mm256_loadu_ps(even + i), b = _mm256_loadu_ps(odd + i);
-    const __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
-    _mm256_storeu_ps(to + 2 * i, _mm256_permute2f128_ps(low, high, 0x20));
-    _mm256_storeu_ps(to + 2 * i + kWidth, _mm256_permute2f128_ps(low, high, 0x31));
+    const Halves pairs = interleaved(VecF::load(even + i), VecF::load(odd + i));
+    pairs.low.store(to + 2 * i);
+    pairs.high.store(to + 2 * i + kWidth);
   }
 #endif
   for (; i < evens; ++i) {

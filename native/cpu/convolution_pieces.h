@@ -81,6 +81,8 @@ KINDLING_INLINE GemmVec loadLanes(const float* p, int64_t stride, int first, int
     const __m256 picked = _mm256_shuffle_ps(low, high, 0x88);
     return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(picked), 0xd8))};
   }
+#elif KINDLING_ISA_LEVEL == 3
+  if (stride == 1 && first == 0 && end == GemmVec::width) return GemmVec::load(p);
 #endif
   float lanes[GemmVec::width] = {};
   for (int i = first; i < end; ++i) lanes[i] = p[i * stride];

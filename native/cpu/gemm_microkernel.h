@@ -193,6 +193,9 @@ constexpr int kWideTileRows = 6;  // with at most kWideVectors
 #elif KINDLING_ISA_LEVEL == 1
 constexpr int kTileRows = 6;
 constexpr int kWideTileRows = 2;
+#elif KINDLING_ISA_LEVEL == 3
+constexpr int kTileRows = 8;  // 16 sums of 32 registers
+constexpr int kWideTileRows = 4;
 #else
 constexpr int kTileRows = 4;
 constexpr int kWideTileRows = 1;

@@ -50,7 +50,7 @@ constexpr double kTransposeCost = 0.35;   // of one element
 constexpr int64_t kBlockSteps = 384;      // of k, so that a tile's rows stay in the L1 cache
 constexpr int kLatency = 4;               // independent chains that keep the units busy
 constexpr int64_t kParallelCost = 16000;  // less is not worth waking a thread
-#elif KINDLING_ISA_LEVEL == 1
+#elif KINDLING_ISA_LEVEL > 0
 constexpr double kTransposeCost = 0.6;
 constexpr int64_t kBlockSteps = 256;
 constexpr int kLatency = 8;

@@ -98,6 +98,8 @@ using GemmVec = VecF;
 /// maxRaw gives its second operand where that is NaN.
 KINDLING_INLINE VecF relu(VecF x) { return maxRaw(VecF::zero(), x); }
 
+#if KINDLING_ISA_LEVEL < 3
+
 KINDLING_INLINE __m128 reduceAdd4(__m256 a, __m256 b, __m256 c, __m256 d) {
   const __m256 sums = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
   return _mm_add_ps(_mm256_castps256_ps128(sums), _mm256_extractf128_ps(sums, 1));
@@ -215,6 +217,7 @@ KINDLING_INLINE void transposeSquareOf(float* to, int64_t toStep, const float* f
   for (int j = 0; j < 16; ++j) block[j].store(to + j * toStep);
 }
 
+#endif
 #endif
 #endif
 

@@ -1,10 +1,13 @@
 #pragma once
 // The vector of doubles of the matrix product, with the interface that gemm_vec.h gives VecF. The
-// scalar level's is in gemm_vec.h.
+// scalar level's is in gemm_vec.h, NEON's in gemm_vec_neon.h.
 
 #include <cstdint>
 
 #include "cpu/vec.h"
+#if KINDLING_ISA_LEVEL == 3
+#include "cpu/gemm_vec_neon.h"
+#endif
 
 namespace kindling {
 namespace KINDLING_ISA {

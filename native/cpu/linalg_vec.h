@@ -4,6 +4,9 @@
 #include <cstdint>
 
 #include "cpu/vec.h"
+#if KINDLING_ISA_LEVEL == 3
+#include "cpu/gemm_vec_double.h"
+#endif
 
 namespace kindling {
 namespace KINDLING_ISA {
@@ -55,6 +58,10 @@ KINDLING_INLINE double reduceAdd(Pack a) {
   __m128d x = _mm_add_pd(_mm256_castpd256_pd128(a.v), _mm256_extractf128_pd(a.v, 1));
   return _mm_cvtsd_f64(_mm_add_sd(x, _mm_unpackhi_pd(x, x)));
 }
+
+#elif KINDLING_ISA_LEVEL == 3
+
+using Pack = GemmVecD;
 
 #else
 

@@ -10,6 +10,7 @@
 #include "cpu/kernel_table.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
+#include "cpu/vec_shuffle.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
@@ -72,16 +73,7 @@ KINDLING_INLINE VecF loadTap(const float* p, const Windows& windows, int64_t k, 
     // Neighbours that other taps read are there too: whole loads stay inside the row.
     const float* const pairs = k > 0 ? from - 1 : from;
     const VecF low = VecF::load(pairs), high = VecF::load(pairs + VecF::width);
-#if KINDLING_ISA_LEVEL == 2
-    const __m512i even =
-        _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-    const __m512i picked = k > 0 ? _mm512_or_si512(even, _mm512_set1_epi32(1)) : even;
-    return {_mm512_permutex2var_ps(low.v, picked, high.v)};
-#else
-    const __m256 picked =
-        k > 0 ? _mm256_shuffle_ps(low.v, high.v, 0xdd) : _mm256_shuffle_ps(low.v, high.v, 0x88);
-    return {_mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(picked), 0xd8))};
-#endif
+    return k > 0 ? oddLanes(low, high) : evenLanes(low, high);
   }
 #endif
   return loadEvery(from, windows.stride[2], VecF::width);
@@ -355,30 +347,18 @@ void addAtPositions(const T* grad, const int32_t* where, int64_t count, T* sums)
 #if KINDLING_ISA_LEVEL > 0
 /// to[2 i] = even[i], to[2 i + 1] = odd[i]
 KINDLING_INLINE void storeInterleaved(VecF even, VecF odd, float* to) {
-#if KINDLING_ISA_LEVEL == 2
-  const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const __m512i high =
-      _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
-  _mm512_storeu_ps(to, _mm512_permutex2var_ps(even.v, low, odd.v));
-  _mm512_storeu_ps(to + VecF::width, _mm512_permutex2var_ps(even.v, high, odd.v));
-#else
-  const __m256 low = _mm256_unpacklo_ps(even.v, odd.v), high = _mm256_unpackhi_ps(even.v, odd.v);
-  _mm256_storeu_ps(to, _mm256_permute2f128_ps(low, high, 0x20));
-  _mm256_storeu_ps(to + VecF::width, _mm256_permute2f128_ps(low, high, 0x31));
-#endif
+  const Halves pairs = interleaved(even, odd);
+  pairs.low.store(to);
+  pairs.high.store(to + VecF::width);
 }
 
 KINDLING_INLINE void storeInterleavedFirst(VecF even, VecF odd, int pairs, float* to) {
   if (pairs == VecF::width) return storeInterleaved(even, odd, to);
 #if KINDLING_ISA_LEVEL == 2
-  const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  const __m512i high =
-      _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
-  const uint32_t lanes = (uint32_t{1} << 2 * pairs) - 1;
-  _mm512_mask_storeu_ps(to, static_cast<__mmask16>(lanes),
-                        _mm512_permutex2var_ps(even.v, low, odd.v));
-  _mm512_mask_storeu_ps(to + VecF::width, static_cast<__mmask16>(lanes >> VecF::width),
-                        _mm512_permutex2var_ps(even.v, high, odd.v));
+  const Halves both = interleaved(even, odd);
+  const int lanes = 2 * pairs;
+  both.low.storePartial(to, lanes < VecF::width ? lanes : VecF::width);
+  if (lanes > VecF::width) both.high.storePartial(to + VecF::width, lanes - VecF::width);
 #else
   alignas(kAlignment) float both[2 * VecF::width];
   storeInterleaved(even, odd, both);

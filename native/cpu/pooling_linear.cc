@@ -8,6 +8,7 @@
 #include "cpu/parallel.h"
 #include "cpu/pooling.h"
 #include "cpu/scratch.h"
+#include "cpu/vec_shuffle.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
@@ -305,23 +306,13 @@ int64_t spreadRun(const Run& run, const Window& first, const float* grad, double
       }
     }
     float both[2 * VecF::width];
-#if KINDLING_ISA_LEVEL == 2
-    const __m512i low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    const __m512i high =
-        _mm512_set_epi32(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8);
-    const VecF front = {_mm512_permutex2var_ps(even.v, low, odd.v)};
-    const VecF back = {_mm512_permutex2var_ps(even.v, high, odd.v)};
-#else
-    const __m256 low = _mm256_unpacklo_ps(even.v, odd.v), high = _mm256_unpackhi_ps(even.v, odd.v);
-    const VecF front = {_mm256_permute2f128_ps(low, high, 0x20)};
-    const VecF back = {_mm256_permute2f128_ps(low, high, 0x31)};
-#endif
+    const Halves sums = interleaved(even, odd);
     if (2 * i + 2 * VecF::width <= length) {
-      front.store(to + 2 * i);
-      back.store(to + 2 * i + VecF::width);
+      sums.low.store(to + 2 * i);
+      sums.high.store(to + 2 * i + VecF::width);
     } else {
-      front.store(both);
-      back.store(both + VecF::width);
+      sums.low.store(both);
+      sums.high.store(both + VecF::width);
       for (int64_t j = 2 * i; j < length; ++j) to[j] = both[j - 2 * i];
     }
   }

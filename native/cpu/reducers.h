@@ -73,7 +73,7 @@ struct SumI {
   static KINDLING_INLINE T acrossLanes(V x) { return combineLanes<SumI>(x); }
 };
 
-/// Vectors by hand: GCC 12 vectorizes the loop over single integers to a wrong product.
+/// Not ProductOf<int32_t>, whose results were wrong with AVX2 under GCC 12.
 struct ProductI {
   using T = int32_t;
   using V = VecI;
@@ -126,18 +126,6 @@ struct ProductOf {
   static KINDLING_INLINE T combine(T a, T b) { return (V{a} * V{b}).v; }
   static KINDLING_INLINE V combine(V a, V b) { return a * b; }
   static KINDLING_INLINE T acrossLanes(V x) { return x.v; }
-};
-
-/// Not ProductOf<int32_t>: GCC 12 makes wrong code of its four chains with AVX2.
-struct ProductI {
-  using T = int32_t;
-  using V = VecI;
-  static KINDLING_INLINE T identity() { return 1; }
-  static KINDLING_INLINE T combine(T a, T b) {
-    return static_cast<T>(static_cast<uint32_t>(a) * static_cast<uint32_t>(b));
-  }
-  static KINDLING_INLINE V combine(V a, V b) { return a * b; }
-  static KINDLING_INLINE T acrossLanes(V x) { return combineLanes<ProductI>(x); }
 };
 
 /// The value that every other replaces.

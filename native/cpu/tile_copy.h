@@ -91,7 +91,7 @@ KINDLING_INLINE void transposePlain(T* to, int64_t toRow, const T* from, int64_t
   }
 }
 
-#if KINDLING_ISA_LEVEL > 0
+#if KINDLING_ISA_LEVEL == 1 || KINDLING_ISA_LEVEL == 2
 
 KINDLING_INLINE void transpose8x8(Word* to, int64_t toRow, const Word* from, int64_t fromColumn) {
   __m256i c[8], t[8];

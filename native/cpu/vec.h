@@ -1,19 +1,25 @@
 #pragma once
 // One small vector type, so that a kernel is written once for every instruction set. The build
 // compiles each kernel file once per level and defines KINDLING_ISA_LEVEL (0 scalar, 1 AVX2+FMA,
-// 2 AVX-512) and KINDLING_ISA (the level's namespace). Everything lives in that namespace, so that
-// no symbol is shared between the levels.
+// 2 AVX-512, 3 NEON) and KINDLING_ISA (the level's namespace). Everything lives in that namespace,
+// so that no symbol is shared between the levels.
 
 #include <cstdint>
 
-#if KINDLING_ISA_LEVEL > 0
+#if KINDLING_ISA_LEVEL == 1 || KINDLING_ISA_LEVEL == 2
 #include <immintrin.h>
-#else
+#elif KINDLING_ISA_LEVEL == 0
 #include <cmath>
 #include <cstring>
 #endif
 
 #define KINDLING_INLINE inline __attribute__((always_inline))
+
+#if KINDLING_ISA_LEVEL == 3
+
+#include "cpu/vec_neon.h"
+
+#else
 
 namespace kindling {
 namespace KINDLING_ISA {
@@ -361,5 +367,7 @@ KINDLING_INLINE float reduceMinRaw(VecF a) { return a.v; }
 
 }  // namespace KINDLING_ISA
 }  // namespace kindling
+
+#endif
 
 #include "cpu/lane.h"

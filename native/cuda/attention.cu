@@ -27,7 +27,8 @@ class AttentionForward {
   }
   __device__ __forceinline__ int firstTile(const AttentionPlan&) const { return 0; }
   __device__ __forceinline__ int endTile(const AttentionPlan& plan) const {
-    const int last = first_ + kAttentionSide < plan.queries ? first_ + kAttentionSide : plan.queries;
+    const int last =
+        first_ + kAttentionSide < plan.queries ? first_ + kAttentionSide : plan.queries;
     return (plan.shown(last - 1) + kAttentionSide - 1) / kAttentionSide;
   }
 
@@ -51,8 +52,7 @@ class AttentionForward {
 #pragma unroll
       for (int j = 0; j < Score::kOwnColumns; ++j) {
         const int column = Score::column(j);
-        const float power =
-            column < shown ? powerOfDifference(scores.value[i][j], shift) : 0.0f;
+        const float power = column < shown ? powerOfDifference(scores.value[i][j], shift) : 0.0f;
         sum += power;
         weights[weightAt(column, row)] = power;
       }

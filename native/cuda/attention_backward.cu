@@ -1,6 +1,6 @@
 // The way back through attention. The scores are computed again from the logarithms of the sums of
-// powers (Dao et al., 2022); each result has one block that adds to it, so that nothing is atomic and
-// the order of sums is fixed.
+// powers (Dao et al., 2022); each result has one block that adds to it, so that nothing is atomic
+// and the order of sums is fixed.
 
 #include "core/op_call.h"
 #include "core/op_info.h"
@@ -61,7 +61,8 @@ class AttentionToQueries {
   }
   __device__ __forceinline__ int firstTile(const AttentionPlan&) const { return 0; }
   __device__ __forceinline__ int endTile(const AttentionPlan& plan) const {
-    const int last = first_ + kAttentionSide < plan.queries ? first_ + kAttentionSide : plan.queries;
+    const int last =
+        first_ + kAttentionSide < plan.queries ? first_ + kAttentionSide : plan.queries;
     return (plan.shown(last - 1) + kAttentionSide - 1) / kAttentionSide;
   }
   __device__ __forceinline__ void weigh(const AttentionPlan& plan, int firstKey, Score& scores,
@@ -72,8 +73,8 @@ class AttentionToQueries {
 #pragma unroll
       for (int j = 0; j < Score::kOwnColumns; ++j) {
         const int column = Score::column(j);
-        const AttentionPair pair = attentionPair(scores.value[i][j], slopes.value[i][j], log_[i],
-                                                 mean_[i], plan.scale);
+        const AttentionPair pair =
+            attentionPair(scores.value[i][j], slopes.value[i][j], log_[i], mean_[i], plan.scale);
         weights[weightAt(column, row)] = column < shown ? pair.slope : 0.0f;
       }
     }
@@ -199,7 +200,8 @@ Status attentionBackward(const OpCall& call) {
   toQ.out[0] = static_cast<float*>(call.outputs[0].data);
   toQ.rows = plan.queries;
   toQ.columns = plan.keys;
-  status = usesTensorCores() ? toQueries<ByTensor>(toQ, matrices) : toQueries<BySimt>(toQ, matrices);
+  status =
+      usesTensorCores() ? toQueries<ByTensor>(toQ, matrices) : toQueries<BySimt>(toQ, matrices);
   if (status != Status::ok) return status;
 
   AttentionPlan toK = plan;

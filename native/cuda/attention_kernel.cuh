@@ -55,21 +55,21 @@ struct AttentionShared {
   }
 };
 
-/// `Body` has kProducts, kOutputs, the column tiles to go over (firstTile, endTile), weigh() for the
-/// weights of 64 columns, and finish() for the results.
+/// `Body` has kProducts, kOutputs, the column tiles to go over (firstTile, endTile), weigh() for
+/// the weights of 64 columns, and finish() for the results.
 template <class Body, class By, int kColumns>
 class AttentionBlock {
  public:
   using Score = typename By::template Product<kAttentionSide>;
   using Out = typename By::template Product<kColumns>;
 
-  __device__ __forceinline__ AttentionBlock(const AttentionPlan& plan, const AttentionShared& shared,
-                                            float* memory)
+  __device__ __forceinline__ AttentionBlock(const AttentionPlan& plan,
+                                            const AttentionShared& shared, float* memory)
       : plan_(plan), stage_(shared.stage) {
     const uint32_t part = blockIdx.x / plan.rowTiles;
     // The last rows see most, so they go first.
-    first_ = static_cast<int>(plan.rowTiles - 1 - (blockIdx.x - part * plan.rowTiles)) *
-             kAttentionSide;
+    first_ =
+        static_cast<int>(plan.rowTiles - 1 - (blockIdx.x - part * plan.rowTiles)) * kAttentionSide;
     head_ = part / plan.chunks;
     firstColumn_ = static_cast<int>(part - head_ * plan.chunks) * kColumns;
     outer_ = head_ / static_cast<uint32_t>(plan.heads);
@@ -165,8 +165,7 @@ class AttentionBlock {
 
   template <class Product>
   __device__ __forceinline__ void score(Product& product, int i, int piece, const float* y) {
-    const float* const x =
-        plan_.resident ? x_[i] + piece * kAttentionPiece : y + kAttentionPiece;
+    const float* const x = plan_.resident ? x_[i] + piece * kAttentionPiece : y + kAttentionPiece;
     const int left = plan_.x[i].columns - piece * kAttentionDepth;
     const int depth = left < kAttentionDepth ? (left + 7) / 8 * 8 : kAttentionDepth;
     product.multiply(
@@ -193,8 +192,7 @@ class AttentionBlock {
         const float* const weights = weights_ + i * kAttentionSide * kAttentionRow;
         const int from = piece * kAttentionDepth;
         outs_[i].multiply(
-            kAttentionDepth,
-            [&](int k, int row) { return weights + weightAt(from + k, row); },
+            kAttentionDepth, [&](int k, int row) { return weights + weightAt(from + k, row); },
             [&](int k, int column) { return data + k * (kColumns + 8) + column; });
       }
       piece -= kHalves;

@@ -1,8 +1,8 @@
 #pragma once
-// The parts that attention is made of, forward and back. A block of four warps has 64 rows (queries,
-// or keys on the way back to them) and goes over the other side in steps of 64 columns. A warp has 16
-// rows of every product, in registers; operands come through shared memory in pieces 32 deep, the
-// next one on its way while one is used.
+// The parts that attention is made of, forward and back. A block of four warps has 64 rows
+// (queries, or keys on the way back to them) and goes over the other side in steps of 64 columns. A
+// warp has 16 rows of every product, in registers; operands come through shared memory in pieces 32
+// deep, the next one on its way while one is used.
 
 #include "cuda/async_copy.cuh"
 #include "cuda/indexing.cuh"
@@ -168,8 +168,8 @@ __device__ __forceinline__ void copyTransposed(float* to, const AttentionMatrix&
 
 /// 32 rows of an operand and kColumns of its columns, as they lie.
 template <int kColumns>
-__device__ __forceinline__ void copyPlain(float* to, const AttentionMatrix& from,
-                                          const float* data, int first, int firstColumn) {
+__device__ __forceinline__ void copyPlain(float* to, const AttentionMatrix& from, const float* data,
+                                          int first, int firstColumn) {
   const int width = from.vector ? 4 : 1, inRow = kColumns / width;
   const int thread = static_cast<int>(threadIdx.x);
   const int step = kAttentionThreads / inRow > 0 ? kAttentionThreads / inRow : 1;

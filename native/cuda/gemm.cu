@@ -64,7 +64,8 @@ bool liesAlongK(const GemmProblem& p, bool isA) {
   return outer != 1 && (k == 1 || k <= outer);
 }
 
-/// `inPieces`: whether the kernel can take pieces of 16 bytes along the axis that memory goes along.
+/// `inPieces`: whether the kernel can take pieces of 16 bytes along the axis that memory goes
+/// along.
 template <typename T>
 GemmSource<T> sourceOf(const GemmProblem& p, bool isA, bool alongK, bool inPieces) {
   GemmSource<T> source;
@@ -96,7 +97,8 @@ GemmResult<Acc> resultOf(const GemmProblem& p) {
   result.residualBatch = e.residualBatch;
   result.accumulate = e.accumulate;
   result.relu = e.relu;
-  result.vector = reinterpret_cast<uintptr_t>(p.c) % 16 == 0 && p.ldc % 4 == 0 && p.batch.c % 4 == 0;
+  result.vector =
+      reinterpret_cast<uintptr_t>(p.c) % 16 == 0 && p.ldc % 4 == 0 && p.batch.c % 4 == 0;
   return result;
 }
 
@@ -152,8 +154,8 @@ Status runSplit(const GemmProblem& p, GemmPlan<T, Acc>& plan, const Run& run) {
 
 // --- The choice of tile and splits ---
 
-/// What a kernel with a tile is worth. `share` of the multiprocessor's arithmetic that enough blocks
-/// reach, and how many blocks it takes.
+/// What a kernel with a tile is worth. `share` of the multiprocessor's arithmetic that enough
+/// blocks reach, and how many blocks it takes.
 struct TileModel {
   int tile;
   double share, blocks;
@@ -255,8 +257,8 @@ Status simtProduct(const GemmProblem& p, const TileModel (&tiles)[kTiles],
                    const GemmChoice& choice) {
   constexpr int64_t kDepth = 16;
   const Tiling tiling = chooseTiling(p, tiles, kDepth, choice);
-  GemmPlan<T, T> plan = planOf<T, T>(p, ceilDivide(p.m, tiling.tile),
-                                     ceilDivide(p.n, tiling.tile), tiling.splits);
+  GemmPlan<T, T> plan =
+      planOf<T, T>(p, ceilDivide(p.m, tiling.tile), ceilDivide(p.n, tiling.tile), tiling.splits);
   const bool aAlongK = liesAlongK(p, true), bAlongK = liesAlongK(p, false);
   plan.a = sourceOf<T>(p, true, aAlongK, !aAlongK);
   plan.b = sourceOf<T>(p, false, bAlongK, !bAlongK);
@@ -285,8 +287,8 @@ Status floatProduct(const GemmProblem& p, const GemmChoice& choice) {
   if (choice.kernel == Kernel::few || (choice.kernel == Kernel::automatic && isFew)) {
     return fewProduct<float>(p, choice);
   }
-  const bool isWanted = choice.kernel == Kernel::tensor ||
-                        (choice.kernel == Kernel::automatic && gpu::allowTf32());
+  const bool isWanted =
+      choice.kernel == Kernel::tensor || (choice.kernel == Kernel::automatic && gpu::allowTf32());
   if (!isWanted || !hasTensorCores()) return simtProduct<float>(p, kSimtTiles, choice);
   return tensorProduct<float>(p, kTensorTiles, choice, launchGemmTf32);
 }
@@ -360,12 +362,10 @@ const void* moved(const void* data, int64_t elements, DType dtype) {
   return data == nullptr ? nullptr
                          : static_cast<const char*>(data) + elements * elementBytes(dtype);
 }
-DType resultType(DType dtype) {
-  return dtype == DType::float64 ? DType::float64 : DType::float32;
-}
+DType resultType(DType dtype) { return dtype == DType::float64 ? DType::float64 : DType::float32; }
 
-/// The two halves of a product whose m, n or k is too long; the epilogue's later steps belong to the
-/// last part of k.
+/// The two halves of a product whose m, n or k is too long; the epilogue's later steps belong to
+/// the last part of k.
 Status halves(const GemmProblem& p, const GemmChoice& choice) {
   GemmProblem front = p, back = p;
   const DType of = resultType(p.dtype);

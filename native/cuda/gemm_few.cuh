@@ -1,6 +1,6 @@
 #pragma once
-// Products with a few rows or columns: the large matrix is read once, and that is all the time there
-// is. The "few" axis has up to kFew positions, the "many" axis the rest.
+// Products with a few rows or columns: the large matrix is read once, and that is all the time
+// there is. The "few" axis has up to kFew positions, the "many" axis the rest.
 
 #include "cuda/gemm_problem.cuh"
 
@@ -30,7 +30,7 @@ __device__ __forceinline__ void finishFew(const FewPlan<T>& few, const GemmPlace
 
 /// The large matrix is contiguous along k: a warp for each of its rows, lanes along k.
 template <typename T, int kFew>
-__global__ void __launch_bounds__(kFewThreads) gemmDotKernel(FewPlan<T> few) {
+__global__ void __launch_bounds__(kFewThreads, 2) gemmDotKernel(FewPlan<T> few) {
   const GemmPlan<T, T>& plan = few.plan;
   const GemmPlace<T> place = gemmPlace(plan, blockIdx.x);
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -74,10 +74,10 @@ __global__ void __launch_bounds__(kFewThreads) gemmDotKernel(FewPlan<T> few) {
   }
 }
 
-/// The large matrix is contiguous along the many: a lane for four of them beside each other, and the
-/// warps of a block share k.
+/// The large matrix is contiguous along the many: a lane for four of them beside each other, and
+/// the warps of a block share k.
 template <typename T, int kFew>
-__global__ void __launch_bounds__(kFewThreads) gemmSpreadKernel(FewPlan<T> few) {
+__global__ void __launch_bounds__(kFewThreads, 2) gemmSpreadKernel(FewPlan<T> few) {
   GPU_SHARED(T, parts, [kFewWarps][32 * kLanes]);
   const GemmPlan<T, T>& plan = few.plan;
   const GemmPlace<T> place = gemmPlace(plan, blockIdx.x);

@@ -12,7 +12,8 @@ namespace cuda {
 Status launchGemmSimt(const GemmPlan<float, float>& plan, int tile, uint32_t blocks);
 Status launchGemmSimt(const GemmPlan<double, double>& plan, int tile, uint32_t blocks);
 
-/// Tensor cores, whose operands lie along k or along the outer axis; from compute capability 8.0 on.
+/// Tensor cores, whose operands lie along k or along the outer axis; from compute capability 8.0
+/// on.
 struct GemmLayouts {
   bool aAlongK, bAlongK;
 };

@@ -106,13 +106,12 @@ __device__ __forceinline__ void gemmFinish(const GemmResult<Acc>& r, uint32_t ba
                                            int64_t row, int64_t column, int64_t columns,
                                            const Acc (&sums)[count]) {
   Acc* const c = r.c + split * r.split + batch * r.batch + row * r.row + column;
-  const Acc* const bias =
-      r.bias == nullptr
-          ? nullptr
-          : r.bias + batch * r.biasBatch + (r.biasOfRows ? row : column) * r.biasStride;
-  const Acc* const residual = r.residual == nullptr ? nullptr
-                                                    : r.residual + batch * r.residualBatch +
-                                                          row * r.residualRow + column;
+  const Acc* const bias = r.bias == nullptr ? nullptr
+                                            : r.bias + batch * r.biasBatch +
+                                                  (r.biasOfRows ? row : column) * r.biasStride;
+  const Acc* const residual =
+      r.residual == nullptr ? nullptr
+                            : r.residual + batch * r.residualBatch + row * r.residualRow + column;
   Acc values[count];
   const bool whole = column + count <= columns;
 #pragma unroll

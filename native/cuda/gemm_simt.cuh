@@ -1,6 +1,6 @@
 #pragma once
-// Products by plain multiply-adds: exact float32, and float64. A warp's lanes stand 4 by 8, each with
-// 4 kRows by 4 kColumns sums in registers, read from shared memory four at a time.
+// Products by plain multiply-adds: exact float32, and float64. A warp's lanes stand 4 by 8, each
+// with 4 kRows by 4 kColumns sums in registers, read from shared memory four at a time.
 
 #include "cuda/gemm_tile.cuh"
 
@@ -10,8 +10,7 @@ namespace cuda {
 template <typename T, int kRows_, int kColumns_, int kWarpsM_, int kWarpsN_, int kBlocks_>
 struct SimtShape {
   using Element = T;
-  static constexpr int kRows = kRows_, kColumns = kColumns_, kWarpsM = kWarpsM_,
-                       kWarpsN = kWarpsN_;
+  static constexpr int kRows = kRows_, kColumns = kColumns_, kWarpsM = kWarpsM_, kWarpsN = kWarpsN_;
   static constexpr int kThreads = 32 * kWarpsM * kWarpsN;
   // On a multiprocessor at once, for the registers. Where copies pass through registers there is no
   // room for two of the largest.
@@ -47,11 +46,13 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   const int tiles = (place.kEnd - place.kBegin + Shape::kDepth - 1) / Shape::kDepth;
   pipelineTiles<Shape::kStages, T>(
       copyA, copyB, shared, TileA::kElements, TileB::kElements, tiles, [&](const T* a, const T* b) {
-#pragma unroll 4
+  // Unrolled further, loads for later steps would push sums out of the registers.
+#pragma unroll 2
         for (int k = 0; k < Shape::kDepth; ++k) {
           T left[Shape::kRows][4], right[Shape::kColumns][4];
 #pragma unroll
-          for (int i = 0; i < Shape::kRows; ++i) loadFour(a + TileA::at(ownRow + 16 * i, k), left[i]);
+          for (int i = 0; i < Shape::kRows; ++i)
+            loadFour(a + TileA::at(ownRow + 16 * i, k), left[i]);
 #pragma unroll
           for (int j = 0; j < Shape::kColumns; ++j) {
             loadFour(b + TileB::at(ownColumn + 32 * j, k), right[j]);

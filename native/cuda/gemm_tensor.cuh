@@ -1,8 +1,8 @@
 #pragma once
 // Products by the tensor cores: TF32, BF16 and FP16 operands, float32 sums. A warp has kRows by
-// kColumns fragments of 16 by 8 sums. Each operand lies in shared memory as it lies in global memory:
-// along k (fragments by ldmatrix) or along the outer axis (by ldmatrix with transposition, or for
-// TF32 word by word).
+// kColumns fragments of 16 by 8 sums. Each operand lies in shared memory as it lies in global
+// memory: along k (fragments by ldmatrix) or along the outer axis (by ldmatrix with transposition,
+// or for TF32 word by word).
 
 #include "cuda/gemm_tile.cuh"
 #include "cuda/mma.cuh"
@@ -60,8 +60,8 @@ struct TensorShape {
       sizeof(Element) * kStages * (TileA::kElements + TileB::kElements);
 };
 
-/// Two 8×8 blocks along the outer axis by two along k, whose registers come in the order (outer, k):
-/// (0, 0), (8, 0), (0, half), (8, half), with half = kStep / 2; the order of A's fragment.
+/// Two 8×8 blocks along the outer axis by two along k, whose registers come in the order (outer,
+/// k): (0, 0), (8, 0), (0, half), (8, half), with half = kStep / 2; the order of A's fragment.
 template <class Kind, class Tile>
 __device__ __forceinline__ void loadFragment(const typename Kind::Element* shared, int outer, int k,
                                              uint32_t (&r)[4]) {
@@ -103,33 +103,33 @@ __global__ void __launch_bounds__(Shape::kThreads, Shape::kBlocks)
   const int warpColumn = warp % Shape::kWarpsN * Shape::kWarpN;
   float sums[Shape::kRows][Shape::kColumns][4] = {};
   const int tiles = (place.kEnd - place.kBegin + Shape::kDepth - 1) / Shape::kDepth;
-  pipelineTiles<Shape::kStages, T>(
-      copyA, copyB, shared, TileA::kElements, TileB::kElements, tiles, [&](const T* a, const T* b) {
+  pipelineTiles<Shape::kStages, T>(copyA, copyB, shared, TileA::kElements, TileB::kElements, tiles,
+                                   [&](const T* a, const T* b) {
 #pragma unroll
-        for (int k = 0; k < Shape::kDepth; k += Kind::kStep) {
-          uint32_t left[Shape::kRows][4], right[Shape::kColumns][2];
+                                     for (int k = 0; k < Shape::kDepth; k += Kind::kStep) {
+                                       uint32_t left[Shape::kRows][4], right[Shape::kColumns][2];
 #pragma unroll
-          for (int i = 0; i < Shape::kRows; ++i) {
-            loadFragment<Kind, TileA>(a, warpRow + 16 * i, k, left[i]);
-          }
+                                       for (int i = 0; i < Shape::kRows; ++i) {
+                                         loadFragment<Kind, TileA>(a, warpRow + 16 * i, k, left[i]);
+                                       }
 #pragma unroll
-          for (int j = 0; j < Shape::kColumns; j += 2) {
-            uint32_t both[4];
-            loadFragment<Kind, TileB>(b, warpColumn + 8 * j, k, both);
-            right[j][0] = both[0];
-            right[j][1] = both[2];
-            right[j + 1][0] = both[1];
-            right[j + 1][1] = both[3];
-          }
+                                       for (int j = 0; j < Shape::kColumns; j += 2) {
+                                         uint32_t both[4];
+                                         loadFragment<Kind, TileB>(b, warpColumn + 8 * j, k, both);
+                                         right[j][0] = both[0];
+                                         right[j][1] = both[2];
+                                         right[j + 1][0] = both[1];
+                                         right[j + 1][1] = both[3];
+                                       }
 #pragma unroll
-          for (int i = 0; i < Shape::kRows; ++i) {
+                                       for (int i = 0; i < Shape::kRows; ++i) {
 #pragma unroll
-            for (int j = 0; j < Shape::kColumns; ++j) {
-              Kind::multiply(sums[i][j], left[i], right[j]);
-            }
-          }
-        }
-      });
+                                         for (int j = 0; j < Shape::kColumns; ++j) {
+                                           Kind::multiply(sums[i][j], left[i], right[j]);
+                                         }
+                                       }
+                                     }
+                                   });
 
 #pragma unroll
   for (int i = 0; i < Shape::kRows * 2; ++i) {

@@ -16,8 +16,8 @@ struct PaddedTile {
   static __device__ __forceinline__ int at(int outer, int k) { return k * kRow + outer; }
 };
 
-/// [outer][k] with rows of 128 bytes, whose pieces of 16 are permuted by the row, so that eight rows
-/// of ldmatrix meet all banks once.
+/// [outer][k] with rows of 128 bytes, whose pieces of 16 are permuted by the row, so that eight
+/// rows of ldmatrix meet all banks once.
 template <typename T, int kOuter_, int kDepth_>
 struct DepthTile {
   static constexpr int kOuter = kOuter_, kDepth = kDepth_;
@@ -119,8 +119,8 @@ class TileCopy {
   int outer_, k_, outers_, left_;
 };
 
-/// Runs `compute(stage)` for every tile along k, with the copies of later tiles under way meanwhile.
-/// One barrier a tile: a stage is overwritten only after all warps have left it.
+/// Runs `compute(stage)` for every tile along k, with the copies of later tiles under way
+/// meanwhile. One barrier a tile: a stage is overwritten only after all warps have left it.
 template <int kStages, typename T, class CopyA, class CopyB, typename Compute>
 __device__ __forceinline__ void pipelineTiles(CopyA& copyA, CopyB& copyB, T* shared, int stageA,
                                               int stageB, int tiles, const Compute& compute) {

@@ -1,7 +1,7 @@
 // Normalization of groups to mean 0 and variance 1, forward: batch, layer, group and instance
-// normalization, and with no centre RMS normalization. Where there are enough groups, each belongs to
-// a warp or a block, which reads it from the cache after the first time. Few large groups are split
-// into parts, whose moments are joined, and then a pass over all elements.
+// normalization, and with no centre RMS normalization. Where there are enough groups, each belongs
+// to a warp or a block, which reads it from the cache after the first time. Few large groups are
+// split into parts, whose moments are joined, and then a pass over all elements.
 
 #include "cuda/normalization.cuh"
 
@@ -12,9 +12,9 @@ namespace cuda {
 
 // --- A group at a time ---
 
-/// Mean and sum of squared differences from it. `count`, `sum` and `squares` are over the differences
-/// from a first `mean`: what they still sum up to corrects it (Chan et al., 1983), so that large means
-/// cost no digits. With an infinity there is nothing to correct.
+/// Mean and sum of squared differences from it. `count`, `sum` and `squares` are over the
+/// differences from a first `mean`: what they still sum up to corrects it (Chan et al., 1983), so
+/// that large means cost no digits. With an infinity there is nothing to correct.
 template <typename T>
 struct MeanAndSquares {
   T mean, squares;
@@ -188,13 +188,12 @@ Status split(const OpCall& call, const GroupPlan& plan, const T* x,
   const DeviceScratch moments(static_cast<size_t>(plan.groups * parts) * sizeof(Moments));
   const DeviceScratch lines(static_cast<size_t>(plan.groups) * sizeof(NormLine<T>));
   if (!moments || !lines) return noScratch(call);
-  Status status = columns
-                      ? launch(columnMomentsKernel<T>, gridOf(columnPlan),
-                               dim3(kColumnLanes, kColumnRows), 0, columnPlan, x, isCentred,
-                               moments.as<Moments>())
-                      : launch(momentsKernel<T>,
-                               dim3(static_cast<unsigned>(plan.groups), static_cast<unsigned>(parts)),
-                               dim3(kMostRowThreads), 0, plan, x, isCentred, moments.as<Moments>());
+  Status status =
+      columns ? launch(columnMomentsKernel<T>, gridOf(columnPlan), dim3(kColumnLanes, kColumnRows),
+                       0, columnPlan, x, isCentred, moments.as<Moments>())
+              : launch(momentsKernel<T>,
+                       dim3(static_cast<unsigned>(plan.groups), static_cast<unsigned>(parts)),
+                       dim3(kMostRowThreads), 0, plan, x, isCentred, moments.as<Moments>());
   if (status != Status::ok) return status;
   const RowLaunch join(plan.groups, 32);
   status = launch(joinMomentsKernel<T>, join.grid, join.block, 0, plan.groups, parts,
@@ -202,8 +201,8 @@ Status split(const OpCall& call, const GroupPlan& plan, const T* x,
                   lines.as<NormLine<T>>());
   if (status != Status::ok) return status;
   const GroupElements elements(plan);
-  return launch(applyForwardKernel<T>, gridFor(elements.pieces, kBlockThreads),
-                dim3(kBlockThreads), 0, elements, x, lines.as<NormLine<T>>(), out.y);
+  return launch(applyForwardKernel<T>, gridFor(elements.pieces, kBlockThreads), dim3(kBlockThreads),
+                0, elements, x, lines.as<NormLine<T>>(), out.y);
 }
 
 template <typename T>
@@ -216,8 +215,8 @@ Status forward(const OpCall& call) {
   const NormOutputs<T> out = {outputOf<T>(call, 0), outputOf<T>(call, 1), outputOf<T>(call, 2)};
   NormParameters<T> parameters = {};
   if (isAffine) {
-    parameters = {inputOf<T>(call.inputs[1]), inputOf<T>(call.inputs[2]),
-                  call.inputs[1].strides[0], call.inputs[2].strides[0], call.ints[1] != 0};
+    parameters = {inputOf<T>(call.inputs[1]), inputOf<T>(call.inputs[2]), call.inputs[1].strides[0],
+                  call.inputs[2].strides[0], call.ints[1] != 0};
   }
   const bool isCentred = call.ints[0] != 0;
   const GroupPlan plan = groupsOf<T>(call.outputs[0], {x.data, out.y});

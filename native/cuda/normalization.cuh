@@ -1,6 +1,6 @@
 #pragma once
-// What the kernels of normalization share. A tensor is [outer, groups, inner]; a group's elements are
-// those of one middle position, outer times inner of them.
+// What the kernels of normalization share. A tensor is [outer, groups, inner]; a group's elements
+// are those of one middle position, outer times inner of them.
 
 #include "cuda/row_kernels.cuh"
 
@@ -83,8 +83,8 @@ __device__ __forceinline__ Moments shuffled(Moments value, int lanes) {
   return value;
 }
 
-/// Two sums over a group: forward of the differences from a mean and of their squares, going back of
-/// the gradients and of their products with x - centre.
+/// Two sums over a group: forward of the differences from a mean and of their squares, going back
+/// of the gradients and of their products with x - centre.
 template <typename T>
 struct TwoSums {
   T first, second;

@@ -55,8 +55,8 @@ struct NormBack {
 
 template <typename T>
 __device__ __forceinline__ TwoSums<T> groupSlopes(const GroupPlan& plan, const NormBack<T>& of,
-                                                    int64_t group, int64_t begin, int64_t end,
-                                                    TwoSums<T>* shared) {
+                                                  int64_t group, int64_t begin, int64_t end,
+                                                  TwoSums<T>* shared) {
   TwoSums<T> own = {0, 0};
   const T centre = of.centre(group);
   plan.forPieces(group, begin, end, [&](int64_t at, int64_t i) {
@@ -131,9 +131,8 @@ __global__ void __launch_bounds__(kColumnLanes* kColumnRows)
 
 template <typename T>
 __global__ void __launch_bounds__(kMostRowThreads)
-    joinSlopesKernel(int64_t groups, int64_t parts, T elements,
-                     const TwoSums<T>* __restrict__ sums, NormBack<T> of,
-                     NormLine<T>* __restrict__ lines) {
+    joinSlopesKernel(int64_t groups, int64_t parts, T elements, const TwoSums<T>* __restrict__ sums,
+                     NormBack<T> of, NormLine<T>* __restrict__ lines) {
   for (RowWalk group(groups); group.isThere(); group.next()) {
     const int64_t g = group.index();
     TwoSums<double> own = {0, 0};
@@ -266,8 +265,7 @@ Status backward(const OpCall& call) {
   of.isCentred = call.ints[0] != 0;
   of.eps = static_cast<T>(call.floats[0]);
   if (isAffine) {
-    of.parameters = {inputOf<T>(call.inputs[2]), nullptr, call.inputs[2].strides[0], 0,
-                     byPosition};
+    of.parameters = {inputOf<T>(call.inputs[2]), nullptr, call.inputs[2].strides[0], 0, byPosition};
     of.mean = inputOf<T>(call.inputs[3]);
     of.meanStride = call.inputs[3].strides[0];
   }

@@ -62,8 +62,8 @@ GroupPlan groupsOf(const TensorView& view, std::initializer_list<const void*> me
   const int64_t width = plan.vector ? kLanes : 1, run = plan.inner / width;
   plan.pieces = FastDivisor<uint64_t>(static_cast<uint64_t>(run > 0 ? run : 1));
   const int64_t elements = plan.outer * plan.inner;
-  int64_t parts = kBlocksPerProcessor * gpu::deviceInfo().multiProcessors /
-                  (plan.groups > 0 ? plan.groups : 1);
+  int64_t parts =
+      kBlocksPerProcessor * gpu::deviceInfo().multiProcessors / (plan.groups > 0 ? plan.groups : 1);
   if (parts > elements / kLeastPart) parts = elements / kLeastPart;
   if (parts > kMostParts) parts = kMostParts;
   if (parts < 1) parts = 1;

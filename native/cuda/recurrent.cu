@@ -1,6 +1,6 @@
-// Recurrent layers over a whole sequence: LSTM, GRU and the plain RNN, forward. The inputs' projections
-// come from one product outside. Few rows go through all steps in one launch, with the recurrent
-// weights on the chip; for many, each step is one product and one pass over the gates.
+// Recurrent layers over a whole sequence: LSTM, GRU and the plain RNN, forward. The inputs'
+// projections come from one product outside. Few rows go through all steps in one launch, with the
+// recurrent weights on the chip; for many, each step is one product and one pass over the gates.
 
 #include "cuda/recurrent.cuh"
 
@@ -59,9 +59,9 @@ Status stepByStep(const OpCall& call, const RecurrentForwardPlan& plan) {
   return Status::ok;
 }
 
-// Inputs: projections [t, n, gates*h], weight [gates*h, h], lengths [n], h0 [n, h], then c0 (LSTM) or
-// the hidden bias [h] (GRU). Outputs: y [t, n, h], final h [n, h], saved [t, n, saved*h], then for LSTM
-// final c [n, h], c [t, n, h]. What is kept for the way back may have 0 steps instead.
+// Inputs: projections [t, n, gates*h], weight [gates*h, h], lengths [n], h0 [n, h], then c0 (LSTM)
+// or the hidden bias [h] (GRU). Outputs: y [t, n, h], final h [n, h], saved [t, n, saved*h], then
+// for LSTM final c [n, h], c [t, n, h]. What is kept for the way back may have 0 steps instead.
 template <class Cell>
 Status forward(const OpCall& call) {
   RecurrentForwardPlan plan = {};

@@ -1,7 +1,7 @@
 #pragma once
-// The cells of the recurrent layers, one unit of one row at one step, forward and back; and the walk
-// over a padded batch. A row takes part in the steps below its length; elsewhere its state stays and
-// its output is 0. The arithmetic is that of native/cpu/recurrent_cells.h.
+// The cells of the recurrent layers, one unit of one row at one step, forward and back; and the
+// walk over a padded batch. A row takes part in the steps below its length; elsewhere its state
+// stays and its output is 0. The arithmetic is that of native/cpu/recurrent_cells.h.
 
 #include <cstdint>
 
@@ -101,8 +101,7 @@ __device__ __forceinline__ float recurrentForward(const RecurrentForwardPlan& pl
   for (int gate = 0; gate < Cell::kGates; ++gate) {
     in[gate] = input[(gate * n + unit) * plan.inputColumn];
   }
-  float* const saved =
-      plan.saved == nullptr ? nullptr : plan.saved + at * Cell::kSaved * n + unit;
+  float* const saved = plan.saved == nullptr ? nullptr : plan.saved + at * Cell::kSaved * n + unit;
   float h;
   if constexpr (Cell::kHasCell) {
     const float i = sigmoidOf(in[0] + products[0]), f = sigmoidOf(in[1] + products[1]);
@@ -151,8 +150,8 @@ __device__ __forceinline__ void recurrentBackward(const RecurrentBackwardPlan& p
     const bool isFirst = t == s.firstTime(length);
     const int64_t before = (s.timeBefore(t) * s.rows + row) * n + unit;
     const float* const saved = plan.saved + at * Cell::kSaved * n + unit;
-    const float dh = plan.dh[own] + plan.grad[t * plan.gradTime + row * plan.gradRow +
-                                              unit * plan.gradColumn];
+    const float dh =
+        plan.dh[own] + plan.grad[t * plan.gradTime + row * plan.gradRow + unit * plan.gradColumn];
     if constexpr (Cell::kHasCell) {
       const float i = saved[0], f = saved[n], g = saved[2 * n], o = saved[3 * n];
       const float cellBefore =

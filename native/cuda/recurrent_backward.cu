@@ -1,5 +1,5 @@
-// The way back through the steps of a recurrent layer, and the gradients of its weights, which are two
-// products over all steps.
+// The way back through the steps of a recurrent layer, and the gradients of its weights, which are
+// two products over all steps.
 
 #include "cuda/gemm.h"
 #include "cuda/kernel_table.h"
@@ -87,9 +87,9 @@ Status weightGradient(const OpCall& call, const RecurrentBackwardPlan& plan) {
   if (!first) return noScratch(call);
   Status status = Status::ok;
   if (s.rows > 0) {
-    status = launch(firstGradientsKernel, gridFor(s.rows * gates, kBlockThreads),
-                    dim3(kBlockThreads), 0, s, Cell::kBackward, gates, plan.productGrads,
-                    first.as<float>());
+    status =
+        launch(firstGradientsKernel, gridFor(s.rows * gates, kBlockThreads), dim3(kBlockThreads), 0,
+               s, Cell::kBackward, gates, plan.productGrads, first.as<float>());
   }
   if (status != Status::ok) return status;
   GemmProblem p;
@@ -110,9 +110,9 @@ Status weightGradient(const OpCall& call, const RecurrentBackwardPlan& plan) {
   return gemm(p);
 }
 
-// Inputs: grad of y [t, n, h], grad of the final h [n, h], saved, y, weight, lengths, h0, then for LSTM
-// c, c0 and the grad of the final c. Outputs: grads of the projections [t, n, gates*h], of h0, of the
-// weight, then of c0 (LSTM) or the hidden bias (GRU).
+// Inputs: grad of y [t, n, h], grad of the final h [n, h], saved, y, weight, lengths, h0, then for
+// LSTM c, c0 and the grad of the final c. Outputs: grads of the projections [t, n, gates*h], of h0,
+// of the weight, then of c0 (LSTM) or the hidden bias (GRU).
 template <class Cell>
 Status backward(const OpCall& call) {
   const TensorView &grad = call.inputs[0], &h0 = call.inputs[6];

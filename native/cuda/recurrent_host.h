@@ -30,8 +30,8 @@ inline RecurrentSize sizeOf(const OpCall& call, const TensorView& y, const Tenso
 // Beyond, a product of its own for each step is better than a few columns a block.
 constexpr int64_t kMostPersistentRows = 64;
 
-/// Runs all steps in one launch where the rows are few and the weights fit on the chip; `kernel1` for
-/// up to 8 rows, `kernel4` for tiles of 32.
+/// Runs all steps in one launch where the rows are few and the weights fit on the chip; `kernel1`
+/// for up to 8 rows, `kernel4` for tiles of 32.
 template <class Share, typename Plan>
 Status tryPersistent(const OpCall& call, const Plan& plan, const TensorView& weight,
                      void (*kernel1)(Plan, PersistentPlan), void (*kernel4)(Plan, PersistentPlan),
@@ -41,7 +41,8 @@ Status tryPersistent(const OpCall& call, const Plan& plan, const TensorView& wei
   *ran = false;
   if (s.rows > kMostPersistentRows || s.steps < 2 || !device.cooperativeLaunch) return Status::ok;
   const bool isFew = s.rows <= 8;
-  const size_t bytes = isFew ? persistentBytes<Share, 1>(s.width) : persistentBytes<Share, 4>(s.width);
+  const size_t bytes =
+      isFew ? persistentBytes<Share, 1>(s.width) : persistentBytes<Share, 4>(s.width);
   if (bytes > static_cast<size_t>(device.sharedBytesPerBlock)) return Status::ok;
   const auto kernel = isFew ? kernel1 : kernel4;
   Status status = gpu::allowSharedBytes(reinterpret_cast<const void*>(kernel), bytes);

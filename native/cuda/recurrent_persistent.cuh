@@ -1,8 +1,8 @@
 #pragma once
-// All steps of a recurrent layer in one launch, for few rows: a block keeps the recurrent weights of
-// its units in shared memory, and the blocks meet once a step. What they hand each other, the states
-// or the gradients of the products, lies in global memory as [k][rows], in two buffers that take
-// turns, so that one meeting is enough.
+// All steps of a recurrent layer in one launch, for few rows: a block keeps the recurrent weights
+// of its units in shared memory, and the blocks meet once a step. What they hand each other, the
+// states or the gradients of the products, lies in global memory as [k][rows], in two buffers that
+// take turns, so that one meeting is enough.
 //
 // A step's product has kRows * 8 rows at a time and kColumns columns. The warps share k; a lane has
 // kRows rows by 4 columns, and where there are fewer columns the lanes share k too.
@@ -94,7 +94,7 @@ __device__ __forceinline__ float persistentSum(const float* sums, int row, int c
 }
 
 template <class Cell, int kRows>
-__global__ void __launch_bounds__(kPersistentThreads)
+__global__ void __launch_bounds__(kPersistentThreads, 2)
     persistentForwardKernel(RecurrentForwardPlan plan, PersistentPlan shared) {
   using Share = ForwardShare<Cell>;
   constexpr int kTile = kRows * 8, kColumns = Share::kColumns, kUnits = Share::kUnits;
@@ -136,8 +136,7 @@ __global__ void __launch_bounds__(kPersistentThreads)
         float products[Cell::kGates];
 #pragma unroll
         for (int gate = 0; gate < Cell::kGates; ++gate) {
-          products[gate] =
-              persistentSum<kRows, kColumns>(sums, row - first, gate * kUnits + i);
+          products[gate] = persistentSum<kRows, kColumns>(sums, row - first, gate * kUnits + i);
         }
         const bool isActive = t < s.length(row, Cell::kForward, false);
         to[unit * shared.paddedRows + row] =
@@ -150,7 +149,7 @@ __global__ void __launch_bounds__(kPersistentThreads)
 }
 
 template <class Cell, int kRows>
-__global__ void __launch_bounds__(kPersistentThreads)
+__global__ void __launch_bounds__(kPersistentThreads, 2)
     persistentBackwardKernel(RecurrentBackwardPlan plan, PersistentPlan shared) {
   using Share = BackwardShare<Cell>;
   constexpr int kTile = kRows * 8, kColumns = Share::kColumns, kUnits = Share::kUnits;
@@ -162,8 +161,8 @@ __global__ void __launch_bounds__(kPersistentThreads)
   const int firstUnit = static_cast<int>(blockIdx.x) * kUnits;
   for (int at = static_cast<int>(threadIdx.x); at < depth * kColumns; at += kPersistentThreads) {
     const int k = at / kColumns, unit = firstUnit + at % kColumns;
-    weights[at] = unit < width ? shared.weight[k * shared.weightRow + unit * shared.weightColumn]
-                               : 0.0f;
+    weights[at] =
+        unit < width ? shared.weight[k * shared.weightRow + unit * shared.weightColumn] : 0.0f;
   }
   const int rows = static_cast<int>(s.rows), own = kUnits * rows;
   const int64_t buffer = static_cast<int64_t>(depth) * shared.paddedRows;

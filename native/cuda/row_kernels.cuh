@@ -1,6 +1,6 @@
 #pragma once
-// Kernels whose threads work on rows: a warp for a short row, several rows a block, or a block for a
-// long one. blockDim.x threads share a row; blockDim.y rows are in a block.
+// Kernels whose threads work on rows: a warp for a short row, several rows a block, or a block for
+// a long one. blockDim.x threads share a row; blockDim.y rows are in a block.
 
 #include <cstdint>
 
@@ -43,8 +43,8 @@ class RowWalk {
   int64_t row_, rows_;
 };
 
-/// All of a warp's values joined, in every lane; in an order that does not depend on the run. A value
-/// has join(), and shuffled(value, lanes) that gives it from the lane across.
+/// All of a warp's values joined, in every lane; in an order that does not depend on the run. A
+/// value has join(), and shuffled(value, lanes) that gives it from the lane across.
 template <typename Value>
 __device__ __forceinline__ Value joinWarp(Value value) {
 #pragma unroll

@@ -111,6 +111,15 @@ test('a second copy', () => {
   expect(texts({ workingFolder: at('program') })[0]).toMatch(/use another copy/);
 });
 
+test('a CUDA backend of another version', () => {
+  write('package.json', '{"name":"kindling","version":"0.2.0"}');
+  const name = `kindling-cuda-${tuple}`;
+  write(`node_modules/${name}/package.json`, '{"version":"0.2.0"}');
+  expect(texts()).toEqual([]);
+  write(`node_modules/${name}/package.json`, '{"version":"0.1.0"}');
+  expect(texts()).toEqual([`${name} 0.1.0 does not go with kindling 0.2.0`]);
+});
+
 test('a package without its compiled library', () => {
   rmSync(at('dist'), { recursive: true });
   expect(texts()[0]).toMatch(/no compiled library/);

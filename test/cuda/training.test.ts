@@ -21,7 +21,13 @@ import {
 const small = (seed = 1): nn.Sequential => {
   manualSeed(seed);
   // No bias before batch norm: its gradient is nothing but rounding, which Adam makes steps of.
-  return nn.sequential(nn.linear(6, 16, { bias: false }), nn.batchNorm1d(16), nn.relu(), nn.dropout(0.25), nn.linear(16, 3));
+  return nn.sequential(
+    nn.linear(6, 16, { bias: false }),
+    nn.batchNorm1d(16),
+    nn.relu(),
+    nn.dropout(0.25),
+    nn.linear(16, 3),
+  );
 };
 
 const closeTo = (a: readonly number[], b: readonly number[], digits = 5): void => {

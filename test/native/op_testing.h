@@ -15,20 +15,18 @@
 #include "core/execute.h"
 #include "core/op_info.h"
 #include "core/thread_pool.h"
+#include "cpu/portable/portable.h"
 #include "cpu/random.h"
 #include "doctest/doctest.h"
 
 namespace kindling {
 
-namespace scalar {
-void fillKernels(Kernel* kernels);
-}
-namespace avx2 {
-void fillKernels(Kernel* kernels);
-}
-namespace avx512 {
-void fillKernels(Kernel* kernels);
-}
+#define KINDLING_DECLARE(isa)        \
+  namespace isa {                    \
+  void fillKernels(Kernel* kernels); \
+  }
+KINDLING_ISA_LEVELS(KINDLING_DECLARE)
+#undef KINDLING_DECLARE
 
 namespace testing {
 
@@ -117,6 +115,14 @@ class TestTensor {
     return from(DType::boolean, shape, values);
   }
 
+  /// A view of memory that somebody else has laid out.
+  static TestTensor over(std::shared_ptr<void> memory, const TensorView& view) {
+    TestTensor tensor(view.dtype, {0});
+    tensor.memory_ = std::move(memory);
+    tensor.view_ = view;
+    return tensor;
+  }
+
   const TensorView& view() const { return view_; }
   int64_t size() const { return view_.size; }
   DType dtype() const { return view_.dtype; }
@@ -176,6 +182,23 @@ class TestTensor {
   std::vector<double> values() const {
     std::vector<double> result;
     for (int64_t i = 0; i < size(); ++i) result.push_back(at(i));
+    return result;
+  }
+
+  /// The elements of a tensor of the same shape and dtype, whatever the layouts; bit by bit.
+  void copyFrom(const TestTensor& other) const {
+    const int64_t width = kDTypeBytes[static_cast<int>(view_.dtype)];
+    const char* from = static_cast<const char*>(other.view_.data);
+    char* to = static_cast<char*>(view_.data);
+    for (int64_t i = 0; i < size(); ++i) {
+      std::memcpy(to + offsetOf(i) * width, from + other.offsetOf(i) * width,
+                  static_cast<size_t>(width));
+    }
+  }
+  /// A contiguous copy.
+  TestTensor cloned() const {
+    const TestTensor result(dtype(), shape());
+    result.copyFrom(*this);
     return result;
   }
 
@@ -310,11 +333,15 @@ inline const std::vector<IsaLevel>& isaLevels() {
       fill(level.kernels);
       level.kernels[static_cast<int>(Op::randomUniform)] = randomUniform;
       level.kernels[static_cast<int>(Op::randomNormal)] = randomNormal;
+      level.kernels[static_cast<int>(Op::randomBernoulli)] = randomBernoulli;
+      registerGather(level.kernels);
+      registerScan(level.kernels);
+      registerSort(level.kernels);
       found.push_back(level);
     };
-    add(Isa::scalar, scalar::fillKernels);
-    add(Isa::avx2, avx2::fillKernels);
-    add(Isa::avx512, avx512::fillKernels);
+#define KINDLING_ADD(isa) add(Isa::isa, isa::fillKernels);
+    KINDLING_ISA_LEVELS(KINDLING_ADD)
+#undef KINDLING_ADD
     return found;
   }();
   return levels;

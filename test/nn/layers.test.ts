@@ -16,6 +16,7 @@ import {
   type AnyTensor,
   type Tensor,
 } from '../../lib';
+import { testOfHost } from '../ofHost';
 
 const f = nn.functional;
 const generator = new Generator(11);
@@ -100,7 +101,7 @@ describe('attention over long sequences', () => {
     }
   });
 
-  test('memory grows with the length, not with its square', () => {
+  testOfHost('memory grows with the length, not with its square', () => {
     const peak = (n: number): number =>
       tidy(() => {
         const x = zeros([1, n, 4], { requiresGrad: true });

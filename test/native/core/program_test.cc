@@ -9,52 +9,13 @@
 #include <vector>
 
 #include "core/executor.h"
+#include "core/program_words.h"
 #include "core/storage.h"
 #include "core/thread_pool.h"
 #include "doctest/doctest.h"
 
 namespace kindling {
 namespace {
-
-constexpr int64_t kLength = 1000;
-
-/// The numbers of a program, as lib/compile/encode.ts writes them.
-class Words {
- public:
-  Words(int bindings, int values, int steps, double arena, double live = 0)
-      : words_{static_cast<double>(bindings), static_cast<double>(values),
-               static_cast<double>(steps), arena, live} {}
-  Words& view(DType dtype, int64_t length, int64_t stride = 1) {
-    add({static_cast<double>(dtype), 1, static_cast<double>(length)});
-    pad(kMaxRank - 1);
-    add({static_cast<double>(stride)});
-    return pad(kMaxRank - 1);
-  }
-  Words& binding(Role role, int64_t length = kLength) {
-    add({static_cast<double>(role)});
-    return view(DType::float32, length);
-  }
-  Words& value(int binding, double offset, int64_t length = kLength, int64_t stride = 1) {
-    add({static_cast<double>(binding), offset});
-    return view(DType::float32, length, stride);
-  }
-  Words& step(Op op, const std::vector<double>& rest, double live = -1) {
-    add({static_cast<double>(op), live});
-    return add(rest);
-  }
-  Words& add(const std::vector<double>& more) {
-    words_.insert(words_.end(), more.begin(), more.end());
-    return *this;
-  }
-  Status parse(std::shared_ptr<const Program>* program) const {
-    return Program::parse(cpuBackend(), words_.data(), words_.size(), program);
-  }
-  std::vector<double>& words() { return words_; }
-
- private:
-  Words& pad(int count) { return add(std::vector<double>(static_cast<size_t>(count), 0)); }
-  std::vector<double> words_;
-};
 
 /// total += x + x, by way of the arena, and gives the new total.
 Words accumulate() {

@@ -34,9 +34,7 @@
   DECLARE_GEMM(double)       \
   }                          \
   }
-DECLARE_LEVEL(scalar)
-DECLARE_LEVEL(avx2)
-DECLARE_LEVEL(avx512)
+KINDLING_ISA_LEVELS(DECLARE_LEVEL)
 
 namespace {
 
@@ -62,23 +60,21 @@ bool multiply(Isa isa, const Problem& p, const T* a, const T* b, T* c, const T* 
   using namespace kindling;
   if (!p.bias) bias = nullptr;
   if (!p.residual) residual = nullptr;
-  switch (isa) {
-    case Isa::avx512:
-      return avx512::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc,
-                          {bias, p.biasStride, p.accumulate, residual, p.residualRow(), p.relu});
-    case Isa::avx2:
-      return avx2::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc,
-                        {bias, p.biasStride, p.accumulate, residual, p.residualRow(), p.relu});
-    default:
-      return scalar::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc,
-                          {bias, p.biasStride, p.accumulate, residual, p.residualRow(), p.relu});
+#define KINDLING_TRY(level)                                                                     \
+  if (isa == Isa::level) {                                                                      \
+    return level::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc, \
+                       {bias, p.biasStride, p.accumulate, residual, p.residualRow(), p.relu});  \
   }
+  KINDLING_ISA_LEVELS(KINDLING_TRY)
+#undef KINDLING_TRY
+  return false;
 }
 
 std::vector<Isa> levels() {
-  std::vector<Isa> all = {Isa::scalar};
-  if (kindling::detectedIsa() >= Isa::avx2) all.push_back(Isa::avx2);
-  if (kindling::detectedIsa() >= Isa::avx512) all.push_back(Isa::avx512);
+  std::vector<Isa> all;
+  for (int level = 0; level <= static_cast<int>(kindling::detectedIsa()); ++level) {
+    all.push_back(static_cast<Isa>(level));
+  }
   return all;
 }
 

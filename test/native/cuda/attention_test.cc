@@ -24,11 +24,11 @@ struct Sizes {
 };
 const std::vector<Sizes>& sizes() {
   static const std::vector<Sizes> all = {
-      {1, 1, 1, 1, 1, 1},      {1, 2, 5, 7, 3, 6},        {2, 2, 64, 64, 32, 32},
-      {1, 1, 65, 63, 33, 31},  {1, 2, 130, 70, 64, 64},   {1, 1, 63, 200, 40, 72},
+      {1, 1, 1, 1, 1, 1},       {1, 2, 5, 7, 3, 6},       {2, 2, 64, 64, 32, 32},
+      {1, 1, 65, 63, 33, 31},   {1, 2, 130, 70, 64, 64},  {1, 1, 63, 200, 40, 72},
       {1, 1, 70, 100, 65, 128}, {1, 1, 96, 65, 128, 130}, {1, 1, 20, 40, 300, 8},
-      {1, 2, 3, 0, 8, 8},      {0, 2, 3, 4, 8, 8},        {1, 2, 0, 4, 8, 8},
-      {1, 1, 4, 5, 0, 8},      {1, 1, 4, 5, 8, 0}};
+      {1, 2, 3, 0, 8, 8},       {0, 2, 3, 4, 8, 8},       {1, 2, 0, 4, 8, 8},
+      {1, 1, 4, 5, 0, 8},       {1, 1, 4, 5, 8, 0}};
   return all;
 }
 
@@ -37,7 +37,8 @@ struct Operands {
 };
 Operands operandsOf(const Sizes& s) {
   return {numbers({s.outer, s.heads, s.queries, s.features}, 1),
-          numbers({s.outer, s.heads, s.queries, s.d}, 2), numbers({s.outer, s.heads, s.keys, s.d}, 3),
+          numbers({s.outer, s.heads, s.queries, s.d}, 2),
+          numbers({s.outer, s.heads, s.keys, s.d}, 3),
           numbers({s.outer, s.heads, s.keys, s.features}, 4)};
 }
 
@@ -95,7 +96,8 @@ TEST_CASE("cuda attention: every layout") {
 
 TEST_CASE("cuda attention: by the tensor cores") {
   cudaApi().setAllowTf32(1);
-  // Queries, keys, values and gradients are exact in TF32; the weights between the products are not.
+  // Queries, keys, values and gradients are exact in TF32; the weights between the products are
+  // not.
   for (const Sizes& s : sizes()) {
     for (const int causal : {0, 1}) {
       CAPTURE(s.queries);

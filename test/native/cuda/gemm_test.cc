@@ -88,8 +88,8 @@ Status onDevice(const GemmProblem& problem, const GemmChoice& choice) {
   OpCall call = {};
   call.op = Op::matmul;
   const Backend& backend = cudaBackend();
-  return backend.run(backend.device, [](const OpCall&) { return cuda::gemm(*theProblem, *theChoice); },
-                     call);
+  return backend.run(
+      backend.device, [](const OpCall&) { return cuda::gemm(*theProblem, *theChoice); }, call);
 }
 
 void check(const Case& c) {
@@ -97,8 +97,7 @@ void check(const Case& c) {
   const TestTensor a = matrix(c.dtype, c.m, c.k, c.a, 1), b = matrix(c.dtype, c.k, c.n, c.b, 2);
   const TestTensor bias = matrix(out, 1, (c.ofRows ? c.m : c.n) * 2, Lay::rows, 3);
   const TestTensor residual = matrix(out, c.m, c.n, Lay::rows, 4);
-  const TestTensor result =
-      matrix(out, c.m, c.n + c.padding, Lay::rows, 5).sliced(1, 0, c.n);
+  const TestTensor result = matrix(out, c.m, c.n + c.padding, Lay::rows, 5).sliced(1, 0, c.n);
   TestTensor expected(out, {c.m, c.n});
   for (int64_t i = 0; i < c.m; ++i) {
     for (int64_t j = 0; j < c.n; ++j) {
@@ -135,7 +134,8 @@ void check(const Case& c) {
   REQUIRE(dc.fetch() == Status::ok);
   // Products are multiples of 2^-12, so that small sums are exact.
   const double scale = std::sqrt(static_cast<double>(c.k) + 1);
-  requireClose(describe(c), result, expected, {1e-6, c.dtype == DType::float64 ? 1e-12 : 1e-6 * scale});
+  requireClose(describe(c), result, expected,
+               {1e-6, c.dtype == DType::float64 ? 1e-12 : 1e-6 * scale});
 }
 
 GemmChoice choose(Kind kernel, int tile = 0, int splits = 1) {
@@ -163,9 +163,14 @@ const std::vector<Variant>& variants() {
 TEST_CASE("cuda gemm: around the edges of every tile") {
   for (const Variant& v : variants()) {
     const int64_t t = v.tile, d = v.depth;
-    const int64_t shapes[][3] = {{1, 1, 1},         {t, t, d},         {t - 1, t + 1, d + 1},
-                                 {t + 1, t - 1, d - 1}, {5, 2 * t + 3, 3 * d + 4},
-                                 {2 * t + 4, 8, 2 * d}, {t, t, 0},         {t / 2 + 4, t + 12, 4 * d + 8}};
+    const int64_t shapes[][3] = {{1, 1, 1},
+                                 {t, t, d},
+                                 {t - 1, t + 1, d + 1},
+                                 {t + 1, t - 1, d - 1},
+                                 {5, 2 * t + 3, 3 * d + 4},
+                                 {2 * t + 4, 8, 2 * d},
+                                 {t, t, 0},
+                                 {t / 2 + 4, t + 12, 4 * d + 8}};
     for (const auto& s : shapes) {
       Case c = {v.dtype, s[0], s[1], s[2], choose(v.kernel, v.tile)};
       check(c);
@@ -174,8 +179,8 @@ TEST_CASE("cuda gemm: around the edges of every tile") {
 }
 
 TEST_CASE("cuda gemm: every layout of both operands") {
-  const Lay lays[] = {Lay::rows, Lay::columns, Lay::paddedRows, Lay::paddedColumns, Lay::strided,
-                      Lay::backwards};
+  const Lay lays[] = {Lay::rows,          Lay::columns, Lay::paddedRows,
+                      Lay::paddedColumns, Lay::strided, Lay::backwards};
   for (const Variant& v : variants()) {
     for (const Lay a : lays) {
       for (const Lay b : lays) {
@@ -211,8 +216,13 @@ TEST_CASE("cuda gemm: a few rows or columns") {
           for (int variant = 0; variant < 8; ++variant) {
             const bool rows = variant & 1;
             const Lay lay = variant & 2 ? Lay::columns : Lay::rows;
-            Case c = {dtype, rows ? few : many, rows ? many : few, k,
-                      choose(Kind::few, 0, variant & 4 ? 3 : 1), lay, lay};
+            Case c = {dtype,
+                      rows ? few : many,
+                      rows ? many : few,
+                      k,
+                      choose(Kind::few, 0, variant & 4 ? 3 : 1),
+                      lay,
+                      lay};
             if (variant == 6) c.a = c.b = Lay::strided;
             c.bias = variant & 4;
             c.relu = variant & 2;
@@ -227,7 +237,9 @@ TEST_CASE("cuda gemm: a few rows or columns") {
 TEST_CASE("cuda gemm: the host's own choice") {
   Numbers numbers(7);
   for (int i = 0; i < 40; ++i) {
-    const auto extent = [&](int64_t most) { return 1 + static_cast<int64_t>(numbers.next() % most); };
+    const auto extent = [&](int64_t most) {
+      return 1 + static_cast<int64_t>(numbers.next() % most);
+    };
     Case c = {i % 5 ? DType::float32 : DType::float64, extent(150), extent(150), extent(200),
               GemmChoice()};
     c.a = static_cast<Lay>(numbers.next() % 6);

@@ -33,8 +33,8 @@ TEST_CASE("cuda matmul: shapes and batches") {
                         {{0, 9, 20}, {0, 20, 12}, {0, 9, 12}}};
   for (const DType dtype : {DType::float32, DType::float64}) {
     for (const Shapes& s : all) {
-      compare(Op::matmul, {numbers(dtype, s.a, 1), numbers(dtype, s.b, 2)}, {{dtype, s.out}}, {}, {},
-              toleranceOf(dtype));
+      compare(Op::matmul, {numbers(dtype, s.a, 1), numbers(dtype, s.b, 2)}, {{dtype, s.out}}, {},
+              {}, toleranceOf(dtype));
     }
   }
 }
@@ -112,7 +112,8 @@ TEST_CASE("cuda linear: layouts of the input, bias and weight") {
                 toleranceOf(dtype));
       }
     }
-    compare(Op::linear, {numbers(dtype, {24}, 1), numbers(dtype, {10, 24}, 2), numbers(dtype, {10}, 3)},
+    compare(Op::linear,
+            {numbers(dtype, {24}, 1), numbers(dtype, {10, 24}, 2), numbers(dtype, {10}, 3)},
             {{dtype, {10}}}, {}, {}, toleranceOf(dtype));
     compare(Op::linear,
             {numbers(dtype, {0, 24}, 1), numbers(dtype, {10, 24}, 2), numbers(dtype, {10}, 3)},

@@ -1,5 +1,5 @@
-// Normalization on the device against the CPU's: groups that a warp, a block or several blocks share,
-// and groups beside each other.
+// Normalization on the device against the CPU's: groups that a warp, a block or several blocks
+// share, and groups beside each other.
 
 #include <vector>
 
@@ -24,9 +24,9 @@ constexpr double kEps = 1e-5;
 
 const std::vector<Shape>& shapes() {
   static const std::vector<Shape> all = {
-      {1, 1, 1},    {1, 5, 7},    {1, 33, 64},   {1, 3, 1030},  {1, 2, 9000}, {4, 3, 5},
-      {3, 5, 16},   {2, 4, 4100}, {2, 1, 20001}, {64, 3, 1},    {70, 33, 1},  {300, 40, 1},
-      {1, 40, 1},   {9, 1, 1},    {0, 3, 4},     {2, 0, 4},     {2, 3, 0},    {3, 2, 8192}};
+      {1, 1, 1},  {1, 5, 7},    {1, 33, 64},   {1, 3, 1030}, {1, 2, 9000}, {4, 3, 5},
+      {3, 5, 16}, {2, 4, 4100}, {2, 1, 20001}, {64, 3, 1},   {70, 33, 1},  {300, 40, 1},
+      {1, 40, 1}, {9, 1, 1},    {0, 3, 4},     {2, 0, 4},    {2, 3, 0},    {3, 2, 8192}};
   return all;
 }
 

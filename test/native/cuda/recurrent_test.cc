@@ -1,5 +1,5 @@
-// Recurrent layers on the device against the CPU's: all steps in one launch and step by step, padded
-// batches, both directions.
+// Recurrent layers on the device against the CPU's: all steps in one launch and step by step,
+// padded batches, both directions.
 
 #include <cstdlib>
 #include <vector>
@@ -27,9 +27,9 @@ struct Sizes {
 };
 const std::vector<Sizes>& sizes() {
   // One launch with 8 rows or in tiles of 32; step by step for one step, many rows or wide layers.
-  static const std::vector<Sizes> all = {{1, 3, 5},  {4, 1, 1},  {5, 2, 16}, {3, 8, 33},
-                                         {4, 9, 20}, {3, 33, 7}, {3, 70, 12}, {2, 2, 900},
-                                         {4, 0, 6}};
+  static const std::vector<Sizes> all = {{1, 3, 5},   {4, 1, 1},   {5, 2, 16},
+                                         {3, 8, 33},  {4, 9, 20},  {3, 33, 7},
+                                         {3, 70, 12}, {2, 2, 900}, {4, 0, 6}};
   return all;
 }
 
@@ -54,9 +54,8 @@ struct Layer {
     return numbers({s.width, gatesOf(cell) * s.width}, 2, scale()).transposed(0, 1);
   }
   TestTensor lengthTensor() const {
-    TestTensor all = TestTensor::generate(DType::int32, {2 * s.rows}, [&](int64_t i) {
-      return lengths[static_cast<size_t>(i / 2)];
-    });
+    TestTensor all = TestTensor::generate(
+        DType::int32, {2 * s.rows}, [&](int64_t i) { return lengths[static_cast<size_t>(i / 2)]; });
     return s.rows > 0 ? all.sliced(0, 0, s.rows, 2) : all;
   }
   std::vector<TestTensor> inputs() const {
@@ -92,20 +91,19 @@ struct Layer {
 
   void backward(bool withGrad) const {
     const std::vector<TestTensor> in = inputs(), out = outputs(true);
-    // Steps without a part stay 0: the device must not read them, but may not trip over them either.
+    // Steps without a part stay 0: the device must not read them, but may not trip over them
+    // either.
     for (const TestTensor& t : out) {
       for (int64_t i = 0; i < t.size(); ++i) t.set(i, 0);
     }
     REQUIRE(execute(cpuBackend(), recordOf(op(false), in, out, ints(), {})) == Status::ok);
     const int64_t gates = gatesOf(cell) * s.width;
-    const TestTensor grad =
-        withGrad ? numbers({s.rows, s.steps, s.width}, 7).transposed(0, 1)
-                 : numbers({1}, 0, 0).expanded({s.steps, s.rows, s.width});
-    std::vector<TestTensor> back = {grad, numbers({s.rows, s.width}, 8), out[2], out[0], weight(),
-                                    lengthTensor(), in[3]};
-    std::vector<TestTensor> grads = {{F, {s.steps, s.rows, gates}},
-                                     {F, {s.rows, s.width}},
-                                     {F, {gates, s.width}}};
+    const TestTensor grad = withGrad ? numbers({s.rows, s.steps, s.width}, 7).transposed(0, 1)
+                                     : numbers({1}, 0, 0).expanded({s.steps, s.rows, s.width});
+    std::vector<TestTensor> back = {
+        grad, numbers({s.rows, s.width}, 8), out[2], out[0], weight(), lengthTensor(), in[3]};
+    std::vector<TestTensor> grads = {
+        {F, {s.steps, s.rows, gates}}, {F, {s.rows, s.width}}, {F, {gates, s.width}}};
     if (cell == Cell::lstm) {
       back.push_back(out[4]);
       back.push_back(in[4]);

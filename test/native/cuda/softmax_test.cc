@@ -21,9 +21,9 @@ Tolerance toleranceOf(DType dtype) {
 constexpr DType kBoth[] = {DType::float32, DType::float64};
 const std::vector<Shape>& shapes() {
   // Around a lane's four, a warp's and a block's share, with and without a rest.
-  static const std::vector<Shape> all = {{},       {1},      {5, 1},     {7, 3},     {3, 4},
-                                         {2, 127}, {2, 128}, {3, 2, 33}, {19, 1024}, {2, 1025},
-                                         {3, 1028}, {1, 4099}, {2, 20000}, {0, 8},    {4, 0}};
+  static const std::vector<Shape> all = {{},        {1},       {5, 1},     {7, 3},     {3, 4},
+                                         {2, 127},  {2, 128},  {3, 2, 33}, {19, 1024}, {2, 1025},
+                                         {3, 1028}, {1, 4099}, {2, 20000}, {0, 8},     {4, 0}};
   return all;
 }
 
@@ -46,8 +46,8 @@ TEST_CASE("cuda softmax: every layout") {
     for (const NamedTensor& x : inEveryLayout(numbers(dtype, {5, 6, 36}, 1))) {
       CAPTURE(x.layout);
       compare(Op::softmax, {x.tensor}, {{dtype, {5, 6, 36}}}, {}, {}, toleranceOf(dtype));
-      compare(Op::softmaxBackward, {numbers(dtype, {5, 6, 36}, 3), x.tensor},
-              {{dtype, {5, 6, 36}}}, {}, {}, {1e-4, 1e-4});
+      compare(Op::softmaxBackward, {numbers(dtype, {5, 6, 36}, 3), x.tensor}, {{dtype, {5, 6, 36}}},
+              {}, {}, {1e-4, 1e-4});
     }
   }
 }

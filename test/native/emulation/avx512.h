@@ -191,6 +191,16 @@ KINDLING_EMULATED void _mm512_storeu_si512(void* p, __m512i a) {
   _mm256_storeu_si256(static_cast<__m256i*>(p) + 1, a.high);
 }
 
+/// Sixteen numbers of 16 bits as ones of 32: without sign, or from binary16.
+KINDLING_EMULATED __m512i _mm512_cvtepu16_epi32(__m256i a) {
+  return {_mm256_cvtepu16_epi32(_mm256_castsi256_si128(a)),
+          _mm256_cvtepu16_epi32(_mm256_extracti128_si256(a, 1))};
+}
+KINDLING_EMULATED __m512 _mm512_cvtph_ps(__m256i a) {
+  return {_mm256_cvtph_ps(_mm256_castsi256_si128(a)),
+          _mm256_cvtph_ps(_mm256_extracti128_si256(a, 1))};
+}
+
 // ---- masks: bit i stands for lane i; what is masked out is neither read nor written
 
 /// All bits of a lane from one bit of the mask, for the eight lanes from `first` on.

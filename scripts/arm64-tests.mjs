@@ -1,0 +1,51 @@
+// `npm run test:arm64`: the C++ tests, cross-compiled for linux-arm64 and run under qemu-user against the libraries of
+// Debian 11. An emulated CPU is twenty times slower than this one, so only the cases named here run; `-- --all` runs all.
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { prebuild, releaseBuild } from './prebuild.mjs';
+import { step } from './setup.mjs';
+import { sysroot, targets } from './sysroot.mjs';
+import { stop } from './tools.mjs';
+
+const arch = 'arm64';
+
+/** Of each family of kernels something, and all of the core. */
+const cases = [
+  'vec_math: the lanes*',
+  '*fused*',
+  '*elementwise*',
+  '*copies*',
+  '*softmax*',
+  '*reductions*',
+  '*normalization*',
+  '*pooling*',
+  '*optimizers*',
+  '*random*',
+];
+
+/** No run takes nearly so long; what hangs must fail. */
+const maxMs = 15 * 60_000;
+
+const qemu = `qemu-${targets[arch].processor}`;
+if (spawnSync(qemu, ['--version']).status !== 0) stop(`${qemu} was not found; on Debian: apt-get install qemu-user`);
+await prebuild([arch]);
+// In the folder of the release build: the kernels need not be compiled again.
+const folder = path.join(releaseBuild(arch), 'build');
+step('configuring the tests for arm64', 'cmake', ['-DKINDLING_TESTS=ON', folder]);
+step('building the tests for arm64', 'cmake', ['--build', folder, '--parallel', '2', '--target', 'kindling_tests']);
+
+const scope = process.argv.includes('--all') ? [] : [`--test-case=${cases.join(',')}`, '--source-file=*/core/*'];
+const binary = path.join(folder, 'test/native/kindling_tests');
+const { status, stdout, stderr } = spawnSync(qemu, ['-L', sysroot(arch), binary, ...scope], {
+  encoding: 'utf8',
+  maxBuffer: 1 << 28,
+  timeout: maxMs,
+});
+const [, passed, failed] = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed/.exec(stdout) ?? [0, 0, 0];
+if (status !== 0 || Number(passed) === 0) {
+  process.stdout.write(stdout);
+  process.stderr.write(stderr);
+}
+const lost = status !== 0 && Number(failed) === 0 ? 1 : 0;
+console.log(`${passed} passed, ${Number(failed) + lost} failed`);
+process.exit(status === 0 && Number(passed) > 0 ? 0 : 1);
