@@ -175,11 +175,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const kernels = process.argv.includes('--kernels') || undefined;
   const { passed, failed } = process.argv.includes('--checked')
     ? checkedTests({ filter })
-<<<<<<< HEAD
     : nativeTests({ sanitize, kernels, filter, emulateAvx512 });
-=======
-    : nativeTests({ sanitize, kernels: process.argv.includes('--kernels') || undefined, filter, emulateAvx512 });
->>>>>>> helper/lead
   console.log(`${passed} passed, ${failed} failed`);
   process.exit(failed === 0 && passed > 0 ? 0 : 1);
 }
