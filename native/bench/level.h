@@ -13,9 +13,9 @@ struct Level {
   double (*spinFma)(int64_t steps, float* sink);
 };
 
-#define KINDLING_DECLARE(isa)   \
-  namespace isa {               \
-  extern const Level kLevel;    \
+#define KINDLING_DECLARE(isa) \
+  namespace isa {             \
+  extern const Level kLevel;  \
   }
 KINDLING_ISA_LEVELS(KINDLING_DECLARE)
 #undef KINDLING_DECLARE

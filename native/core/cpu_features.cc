@@ -80,8 +80,8 @@ Choice choose() {
     }
     return choice;
   }
-  snprintf(choice.problem, sizeof choice.problem,
-           "KINDLING_ISA=%.40s is unknown (%s); using %s", wanted, kKnown, isaName(choice.isa));
+  snprintf(choice.problem, sizeof choice.problem, "KINDLING_ISA=%.40s is unknown (%s); using %s",
+           wanted, kKnown, isaName(choice.isa));
   return choice;
 }
 

@@ -12,9 +12,9 @@
 
 namespace kindling {
 
-#define KINDLING_DECLARE(isa)          \
-  namespace isa {                      \
-  void fillKernels(Kernel* kernels);   \
+#define KINDLING_DECLARE(isa)        \
+  namespace isa {                    \
+  void fillKernels(Kernel* kernels); \
   }
 KINDLING_ISA_LEVELS(KINDLING_DECLARE)
 #undef KINDLING_DECLARE

@@ -1,8 +1,8 @@
 #pragma once
 // One small vector type, so that a kernel is written once for every instruction set. The build
 // compiles each kernel file once per level and defines KINDLING_ISA_LEVEL (0 scalar, 1 AVX2+FMA,
-// 2 AVX-512, 3 NEON) and KINDLING_ISA (the level's namespace). Everything lives in that namespace, so that
-// no symbol is shared between the levels.
+// 2 AVX-512, 3 NEON) and KINDLING_ISA (the level's namespace). Everything lives in that namespace,
+// so that no symbol is shared between the levels.
 
 #include <cstdint>
 

@@ -43,11 +43,13 @@ struct WeightOperands {
 
 /// By matrix product whose panels are gathered as they are needed: convolution_gather.cu and
 /// convolution_weight.cu.
-Status gatherByProduct(const ConvShape& shape, bool backward, const GatherOperands<float>& operands);
+Status gatherByProduct(const ConvShape& shape, bool backward,
+                       const GatherOperands<float>& operands);
 Status weightByProduct(const ConvShape& shape, const WeightOperands<float>& operands);
 
 /// By sums over a group's few channels: convolution_depthwise.cu.
-Status gatherDepthwise(const ConvShape& shape, bool backward, const GatherOperands<float>& operands);
+Status gatherDepthwise(const ConvShape& shape, bool backward,
+                       const GatherOperands<float>& operands);
 Status weightDepthwise(const ConvShape& shape, const WeightOperands<float>& operands);
 
 /// By plain loops with 64-bit positions: convolution_plain.cu.

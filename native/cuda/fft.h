@@ -1,7 +1,7 @@
 #pragma once
 // What the files of the Fourier transforms share: transforms of lines that lie one after the other,
-// forward and without scaling, by Stockham's self-sorting stages (Van Loan, Computational Frameworks
-// for the FFT, 1992, section 1.7), and the elements of a tensor that become such lines.
+// forward and without scaling, by Stockham's self-sorting stages (Van Loan, Computational
+// Frameworks for the FFT, 1992, section 1.7), and the elements of a tensor that become such lines.
 
 #include <cstdint>
 

@@ -1,7 +1,8 @@
 #pragma once
 // The pieces of the matrix algorithms, for batches of matrices in double, as on the CPU
-// (cpu/linalg.h): float32 tensors are computed in double too. The factorizations are blocked: panels
-// of kBlock columns by one block for each matrix, and between them products that fill the device.
+// (cpu/linalg.h): float32 tensors are computed in double too. The factorizations are blocked:
+// panels of kBlock columns by one block for each matrix, and between them products that fill the
+// device.
 
 #include <cstdint>
 
@@ -30,14 +31,7 @@ struct Matrices {
 };
 
 /// What became of one matrix; `where` says more.
-enum class Outcome : int32_t {
-  ok,
-  singular,
-  zeroDiagonal,
-  notDefinite,
-  notFinite,
-  noConvergence
-};
+enum class Outcome : int32_t { ok, singular, zeroDiagonal, notDefinite, notFinite, noConvergence };
 struct Result {
   Outcome outcome;
   int32_t where;
@@ -68,7 +62,8 @@ Status clearLower(const Matrices& m);
 /// c -= a b; with `upperOnly`, tiles of c wholly below the diagonal are left as they are.
 Status subtractProduct(const Matrices& a, const Matrices& b, const Matrices& c,
                        bool upperOnly = false);
-/// x := t⁻¹ x for a triangular t of which only the triangle is read; `unit` takes its diagonal as 1.
+/// x := t⁻¹ x for a triangular t of which only the triangle is read; `unit` takes its diagonal
+/// as 1.
 Status solveTriangular(const Matrices& t, bool lower, bool unit, const Matrices& x);
 
 // linalg_factor.cu
@@ -85,8 +80,8 @@ Status factorQR(const Matrices& a, const Reflectors& q);
 Status applyReflectors(const Reflectors& q, const Matrices& c);
 
 // linalg_reduce.cu
-/// Divides each matrix by a power of two near its largest element; factors[i] is that power, NaN where
-/// an element is not finite, which is the result too if there are any.
+/// Divides each matrix by a power of two near its largest element; factors[i] is that power, NaN
+/// where an element is not finite, which is the result too if there are any.
 Status normalize(const Matrices& a, double* factors, Result* results);
 /// The lower or upper triangle's mirror image in the other one.
 Status mirror(const Matrices& a, bool upper);
@@ -101,7 +96,8 @@ struct Spectrum {
   static int64_t rotationSize(int64_t n) { return 3 * rotationCount(n); }
 };
 
-/// The diagonals of a's tridiagonal form to d and e, and the reflectors of a = Q T Qᵀ. a is destroyed.
+/// The diagonals of a's tridiagonal form to d and e, and the reflectors of a = Q T Qᵀ. a is
+/// destroyed.
 Status tridiagonalize(const Matrices& a, const Spectrum& spectrum, const Reflectors& q,
                       const Result* results);
 /// The same for the upper bidiagonal form, a = L B Rᵀ.
@@ -113,8 +109,8 @@ Status bidiagonalize(const Matrices& a, const Spectrum& spectrum, const Reflecto
 /// ascending. a is symmetric and destroyed.
 Status eigenSymmetric(const Matrices& a, const Matrices& vectors, const Spectrum& spectrum,
                       const Reflectors& q, Result* results);
-/// Singular values d, descending, of the square matrices a, which are destroyed. Where u.data is set,
-/// the rows of u and v become the left and right singular vectors.
+/// Singular values d, descending, of the square matrices a, which are destroyed. Where u.data is
+/// set, the rows of u and v become the left and right singular vectors.
 Status singularValues(const Matrices& a, const Matrices& u, const Matrices& v,
                       const Spectrum& spectrum, const Reflectors& left, const Reflectors& right,
                       Result* results);

@@ -60,11 +60,10 @@ bool multiply(Isa isa, const Problem& p, const T* a, const T* b, T* c, const T* 
   using namespace kindling;
   if (!p.bias) bias = nullptr;
   if (!p.residual) residual = nullptr;
-#define KINDLING_TRY(level)                                                                    \
-  if (isa == Isa::level) {                                                                     \
-    return level::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c,       \
-                       p.ldc,                                                                  \
-                       {bias, p.biasStride, p.accumulate, residual, p.residualRow(), p.relu}); \
+#define KINDLING_TRY(level)                                                                     \
+  if (isa == Isa::level) {                                                                      \
+    return level::gemm(p.m, p.n, p.k, a, p.a.row, p.a.column, b, p.b.row, p.b.column, c, p.ldc, \
+                       {bias, p.biasStride, p.accumulate, residual, p.residualRow(), p.relu});  \
   }
   KINDLING_ISA_LEVELS(KINDLING_TRY)
 #undef KINDLING_TRY

@@ -39,10 +39,9 @@ Batch someBatch(Numbers& random, DType dtype, int64_t steps, int64_t samples, in
                                  const int64_t label = random.between(0, classes - 2);
                                  return static_cast<double>(label < blank ? label : label + 1);
                                }),
-          TestTensor::generate(DType::int32, {samples},
-                               [&](int64_t i) {
-                                 return static_cast<double>(i ? random.between(0, steps) : steps);
-                               }),
+          TestTensor::generate(
+              DType::int32, {samples},
+              [&](int64_t i) { return static_cast<double>(i ? random.between(0, steps) : steps); }),
           TestTensor::generate(DType::int32, {samples}, [&](int64_t i) {
             return static_cast<double>(i ? random.between(0, longest) : longest);
           })};
@@ -77,7 +76,8 @@ TEST_CASE("cuda: ctcLoss and its gradient") {
       CAPTURE(steps);
       CAPTURE(classes);
       CAPTURE(longest);
-      const Batch b = someBatch(random, dtype, steps, random.between(0, 4), classes, longest, blank);
+      const Batch b =
+          someBatch(random, dtype, steps, random.between(0, 4), classes, longest, blank);
       check(random, b, blank, dtype, steps);
     }
     // More states than threads.
@@ -87,8 +87,8 @@ TEST_CASE("cuda: ctcLoss and its gradient") {
 
 TEST_CASE("cuda: ctcLoss of logarithms that are infinite or NaN") {
   Numbers random(2);
-  for (double value : {-std::numeric_limits<double>::infinity(),
-                       std::numeric_limits<double>::quiet_NaN()}) {
+  for (double value :
+       {-std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()}) {
     const Batch b = someBatch(random, DType::float32, 9, 3, 5, 3, 0);
     for (int64_t i = 0; i < b.logs.size(); i += 7) b.logs.set(i, value);
     check(random, b, 0, DType::float32, 9);

@@ -8,8 +8,8 @@ namespace kindling {
 namespace testing {
 namespace {
 
-/// The CPU and the device each err by a few units times the logarithm of the length; elements are up to
-/// the root of the length.
+/// The CPU and the device each err by a few units times the logarithm of the length; elements are
+/// up to the root of the length.
 Tolerance toleranceOf(DType dtype, int64_t n) {
   const double unit = dtype == DType::float64 ? 1.2e-15 : 6e-7;
   return {unit, unit * std::sqrt(static_cast<double>(n))};
@@ -24,7 +24,8 @@ TEST_CASE("cuda: fft, rfft and irfft of every length to 40 and some beyond") {
   Numbers random(1);
   std::vector<int64_t> lengths;
   for (int64_t n = 1; n <= 40; ++n) lengths.push_back(n);
-  for (int64_t n : {64, 77, 100, 127, 128, 243, 256, 289, 341, 512, 961, 1000, 1021, 1024, 2310, 4096}) {
+  for (int64_t n :
+       {64, 77, 100, 127, 128, 243, 256, 289, 341, 512, 961, 1000, 1021, 1024, 2310, 4096}) {
     lengths.push_back(n);
   }
   for (int64_t n : lengths) {

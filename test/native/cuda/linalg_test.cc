@@ -61,8 +61,8 @@ struct Size {
 };
 const std::vector<Size>& sizes() {
   static const std::vector<Size> all = {
-      {{}, 1},     {{5}, 2},  {{2, 3}, 3}, {{70}, 4}, {{}, 7},  {{2}, 31}, {{}, 32},
-      {{3, 1}, 33}, {{}, 64}, {{2}, 65},   {{}, 100}, {{}, 130},
+      {{}, 1},  {{5}, 2},     {{2, 3}, 3}, {{70}, 4}, {{}, 7},   {{2}, 31},
+      {{}, 32}, {{3, 1}, 33}, {{}, 64},    {{2}, 65}, {{}, 100}, {{}, 130},
   };
   return all;
 }
@@ -91,16 +91,17 @@ TEST_CASE("cuda: linalg: inv, solve, det and slogdet") {
 
 TEST_CASE("cuda: linalg: pivots and determinants of singular and extreme matrices") {
   const std::vector<std::vector<double>> matrices = {
-      {1, 2, 2, 4},   {0, 1, 1, 0},        {0, 0, 0, 0},          {kNan, 1, 1, 2},
-      {1, 1, 1, 1},   {1e-30, 1, 1, 1e30}, {1e200, 0, 0, 1e200},  {1e-200, 0, 0, 1e-200},
-      {1, kNan, 2, 3}, {-2, 0, 0, 3},      {kInfinity, 1, 1, 2},
+      {1, 2, 2, 4},    {0, 1, 1, 0},        {0, 0, 0, 0},         {kNan, 1, 1, 2},
+      {1, 1, 1, 1},    {1e-30, 1, 1, 1e30}, {1e200, 0, 0, 1e200}, {1e-200, 0, 0, 1e-200},
+      {1, kNan, 2, 3}, {-2, 0, 0, 3},       {kInfinity, 1, 1, 2},
   };
   for (const std::vector<double>& values : matrices) {
     const TestTensor a = TestTensor::from(DType::float64, {2, 2}, values);
     compare(Op::det, {a}, {TestTensor(DType::float64, {})}, {}, {}, toleranceOf(DType::float64));
     compare(Op::slogdet, {a}, {TestTensor(DType::float64, {}), TestTensor(DType::float64, {})}, {},
             {}, toleranceOf(DType::float64));
-    compare(Op::inv, {a}, {TestTensor(DType::float64, {2, 2})}, {}, {}, toleranceOf(DType::float64));
+    compare(Op::inv, {a}, {TestTensor(DType::float64, {2, 2})}, {}, {},
+            toleranceOf(DType::float64));
   }
 }
 
@@ -241,7 +242,8 @@ TEST_CASE("cuda: linalg: repeated, zero, huge and tiny singular values and eigen
 
 TEST_CASE("cuda: linalg: what has no result is an error that names the matrix") {
   Numbers random(7);
-  const auto square = [&](std::vector<std::pair<int64_t, double>> changes, bool isDefinite = false) {
+  const auto square = [&](std::vector<std::pair<int64_t, double>> changes,
+                          bool isDefinite = false) {
     const TestTensor a = isDefinite ? definite(random, DType::float64, {3}, 40, false)
                                     : regular(random, DType::float64, {3}, 40);
     for (const auto& [at, value] : changes) a.set(at, value);
@@ -270,8 +272,9 @@ TEST_CASE("cuda: linalg: empty matrices and empty batches") {
   for (const auto& [m, n] : std::vector<std::pair<int64_t, int64_t>>{{0, 0}, {3, 0}, {0, 3}}) {
     const TestTensor a(DType::float64, {2, m, n});
     for (int64_t width : {std::min(m, n), m}) {
-      compare(Op::qr, {a},
-              {TestTensor(DType::float64, {2, m, width}), TestTensor(DType::float64, {2, width, n})});
+      compare(
+          Op::qr, {a},
+          {TestTensor(DType::float64, {2, m, width}), TestTensor(DType::float64, {2, width, n})});
     }
     const TestTensor s(DType::float64, {2, 0});
     compare(Op::svdvals, {a}, {s});
@@ -293,10 +296,10 @@ TEST_CASE("cuda: linalg: empty matrices and empty batches") {
     compare(Op::slogdet, {a}, {one, one});
   }
   const TestTensor none(DType::float64, {2, 3, 0});
-  compare(Op::solve, {TestTensor::generate(DType::float64, {2, 3, 3}, [](int64_t i) {
-                        return i % 4 == 0 ? 1.0 : 0.0;
-                      }),
-                      none},
+  compare(Op::solve,
+          {TestTensor::generate(DType::float64, {2, 3, 3},
+                                [](int64_t i) { return i % 4 == 0 ? 1.0 : 0.0; }),
+           none},
           {none});
 }
 

@@ -130,9 +130,9 @@ TEST_CASE("cuda: positions outside their plane are refused") {
 TEST_CASE("cuda: adaptiveMaxPool") {
   Numbers random(3);
   const std::vector<std::pair<Shape, Shape>> shapes = {
-      {{2, 3, 7}, {2, 3, 3}},          {{1, 2, 5, 40}, {1, 2, 9, 71}},
-      {{1, 2, 30, 33}, {1, 2, 7, 5}},  {{1, 1, 4, 5, 6}, {1, 1, 3, 9, 2}},
-      {{0, 2, 3, 3}, {0, 2, 5, 5}},    {{1, 3, 17, 64}, {1, 3, 1, 1}},
+      {{2, 3, 7}, {2, 3, 3}},         {{1, 2, 5, 40}, {1, 2, 9, 71}},
+      {{1, 2, 30, 33}, {1, 2, 7, 5}}, {{1, 1, 4, 5, 6}, {1, 1, 3, 9, 2}},
+      {{0, 2, 3, 3}, {0, 2, 5, 5}},   {{1, 3, 17, 64}, {1, 3, 1, 1}},
   };
   for (const auto& [in, out] : shapes) {
     for (DType dtype : floatTypes()) {
