@@ -115,7 +115,9 @@ function load(): Addon {
   }
   const { opTableHash: hash, isaProblem } = addon.describe();
   if (hash !== opTableHash) {
-    throw new Error('kindling: the native addon is of another version; reinstall the package, or rebuild with `npm run compile`');
+    throw new Error(
+      'kindling: the native addon is of another version; reinstall the package, or rebuild with `npm run compile`',
+    );
   }
   if (isaProblem !== '') process.emitWarning(isaProblem, 'KindlingWarning');
   return addon;
