@@ -143,6 +143,11 @@ void loadWeights(const GatherProblem<float>& p, const Layout& layout, const floa
 
 // ---- the gradient of the weight
 
+KINDLING_INLINE void addRow(GemmVec grad, const GemmVec (&x)[kTaps], GemmVec (&acc)[kTaps]) {
+#pragma GCC unroll 4
+  for (int j = 0; j < kTaps; ++j) acc[j] = fma(grad, x[j], acc[j]);
+}
+
 /// sums[tap] += the gradient's column times what each tap reads.
 template <bool kInside>
 void dotColumn(const Plane& source, const float* from, const Column& column, const float* grad,
@@ -165,12 +170,11 @@ void dotColumn(const Plane& source, const float* from, const Column& column, con
     if (y >= 0 && y < source.rows) {
       GemmVec x[kTaps];
       loadShifts<kInside>(p, column.shifted, x);
-#pragma GCC unroll 4
-      for (int j = 0; j < kTaps; ++j) {
-        acc[2][j] = fma(last, x[j], acc[2][j]);
-        acc[1][j] = fma(middle, x[j], acc[1][j]);
-        acc[0][j] = fma(next, x[j], acc[0][j]);
-      }
+      // Where a tap meets no row of the gradient, a product with zeros would make NaN of an
+      // infinity.
+      if (i >= 2) addRow(last, x, acc[2]);
+      if (i >= 1 && i <= gradRows) addRow(middle, x, acc[1]);
+      if (i < gradRows) addRow(next, x, acc[0]);
     }
     last = middle;
     middle = next;

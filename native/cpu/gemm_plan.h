@@ -182,10 +182,10 @@ KINDLING_INLINE int64_t groupElements(const GemmPlan& plan) {
 }
 
 template <typename T, typename S>
-inline void chooseBlocks(const GemmProblem<T, S>& problem, GemmPlan* plan) {
+inline void chooseBlocks(const GemmProblem<T, S>& problem, bool isOneTile, GemmPlan* plan) {
   int64_t most = kBlockSteps;
   const int64_t bytesOfStep = plan->vectors * GemmVecOf<T>::width * int64_t{sizeof(T)};
-  if (!plan->packRows && !plan->packColumns && plan->rowTiles == 1) {
+  if (!plan->packRows && !plan->packColumns && isOneTile) {
     // Short runs along k, so that the vectors are read in about the order of memory.
     if (plan->panels > 1) most = kStreamSteps;
   } else if (!plan->packRows && bytesOfStep * problem.k <= cacheSizes().l2 / 2) {
@@ -219,10 +219,12 @@ inline GemmPlan makePlan(const GemmProblem<T, S>& problem, int threads) {
     // Each row takes a way of the same few sets of the L1 cache: no more rows than ways.
     plan.rowTiles = ceilDivide(problem.rowCount, least(kTileRows, 7));
   }
+  // Before the split: how sums are cut along k must not depend on the number of threads.
+  const bool isOneTile = plan.rowTiles == 1;
   splitPlan(problem, threads, &plan);
   plan.tileRows = problem.rowCount / plan.rowTiles;
   plan.largerTiles = problem.rowCount % plan.rowTiles;
-  chooseBlocks(problem, &plan);
+  chooseBlocks(problem, isOneTile, &plan);
   return plan;
 }
 

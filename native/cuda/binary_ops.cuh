@@ -90,10 +90,17 @@ struct Remainder {
 /// Rounded toward minus infinity.
 struct FloorDivide {
   static __device__ __forceinline__ float apply(float a, float b) {
-    return b == 0 ? a / b : floorf((a - Remainder::apply(a, b)) / b + 0.5f);
+    const float r = fmodf(a, b);
+    return b == 0 ? a / b : floorf((a - r) / b + 0.5f) - isBelow(r, b);
   }
   static __device__ __forceinline__ double apply(double a, double b) {
-    return b == 0 ? a / b : floor((a - Remainder::apply(a, b)) / b + 0.5);
+    const double r = fmod(a, b);
+    return b == 0 ? a / b : floor((a - r) / b + 0.5) - isBelow(r, b);
+  }
+  /// 1 where the quotient rounded toward 0, with remainder r, is one too many.
+  template <typename T>
+  static __device__ __forceinline__ T isBelow(T r, T b) {
+    return r != 0 && (r < 0) != (b < 0) ? T(1) : T(0);
   }
   /// b is not 0.
   template <typename T>

@@ -79,7 +79,7 @@ __device__ __forceinline__ void addRow(const DepthwisePlan& plan, const float* _
 
 /// Grid: planes of the result, in `blocks` blocks each.
 template <bool kDivides>
-__global__ void __launch_bounds__(kDepthwiseThreads)
+__global__ void __launch_bounds__(kDepthwiseThreads, 6)
     gatherFew(DepthwisePlan plan, const float* __restrict__ source,
               const float* __restrict__ weight, const float* __restrict__ bias,
               float* __restrict__ out) {

@@ -160,6 +160,55 @@ TEST_CASE("cuda: linalg: qr") {
   }
 }
 
+/// Whether the rows (or columns) of every matrix are orthonormal.
+double distanceFromOrthonormal(const TestTensor& x, bool rows) {
+  const Shape shape = x.shape();
+  const int64_t height = shape[shape.size() - 2], width = shape.back();
+  const int64_t count = rows ? height : width, length = rows ? width : height;
+  double worst = 0;
+  for (int64_t first = 0; first < x.size(); first += height * width) {
+    const auto at = [&](int64_t i, int64_t j) {
+      return x.at(first + (rows ? i * width + j : j * width + i));
+    };
+    for (int64_t i = 0; i < count; ++i) {
+      for (int64_t other = 0; other <= i; ++other) {
+        double sum = i == other ? -1 : 0;
+        for (int64_t j = 0; j < length; ++j) sum += at(i, j) * at(other, j);
+        worst = std::max(worst, std::fabs(sum));
+      }
+    }
+  }
+  return worst;
+}
+
+/// Singular values are the CPU's. The sign of a pair of vectors is a matter of rounding, which
+/// differs between the CPU's own levels: so vectors are held to be orthonormal and to give the
+/// matrix again.
+void checkFactors(const TestTensor& a, const TestTensor& s, const TestTensor& u,
+                  const TestTensor& vh, DType dtype) {
+  CompareOptions onlyValues;
+  onlyValues.skipOutputs = 5;
+  compare(Op::svd, {a}, {u, s, vh}, {}, {}, toleranceOf(dtype), onlyValues);
+  REQUIRE(runOnDevice(Op::svd, {a}, {u, s, vh}) == Status::ok);
+  const Tolerance tolerance = toleranceOf(dtype);
+  CHECK(distanceFromOrthonormal(u, false) < 10 * tolerance.absolute);
+  CHECK(distanceFromOrthonormal(vh, true) < 10 * tolerance.absolute);
+  const int64_t m = u.shape()[u.shape().size() - 2], columns = u.shape().back();
+  const int64_t n = vh.shape().back(), rows = vh.shape()[vh.shape().size() - 2];
+  const int64_t k = s.shape().back();
+  double worst = 0;
+  for (int64_t i = 0; i < a.size(); ++i) {
+    const int64_t matrix = i / (m * n), row = i / n % m, column = i % n;
+    double sum = -a.at(i);
+    for (int64_t j = 0; j < k; ++j) {
+      sum += u.at((matrix * m + row) * columns + j) * s.at(matrix * k + j) *
+             vh.at((matrix * rows + j) * n + column);
+    }
+    worst = std::max(worst, std::fabs(sum));
+  }
+  CHECK(worst < 30 * tolerance.absolute);
+}
+
 TEST_CASE("cuda: linalg: svd and svdvals") {
   Numbers random(5);
   const std::vector<std::pair<int64_t, int64_t>> shapes = {
@@ -173,15 +222,35 @@ TEST_CASE("cuda: linalg: svd and svdvals") {
         const TestTensor a = random.inSomeLayout(random.tensor(dtype, with(batch, {m, n})));
         const TestTensor s(dtype, with(batch, {k}));
         compare(Op::svdvals, {a}, {s}, {}, {}, toleranceOf(dtype));
-        compare(Op::svd, {a},
-                {TestTensor(dtype, with(batch, {m, k})), s, TestTensor(dtype, with(batch, {k, n}))},
-                {}, {}, toleranceOf(dtype));
-        compare(Op::svd, {a},
-                {TestTensor(dtype, with(batch, {m, m})), s, TestTensor(dtype, with(batch, {n, n}))},
-                {}, {}, toleranceOf(dtype));
+        for (const auto& [columns, rows] : {std::pair{k, k}, std::pair{m, n}}) {
+          checkFactors(a, s, TestTensor(dtype, with(batch, {m, columns})),
+                       TestTensor(dtype, with(batch, {rows, n})), dtype);
+        }
       }
     }
   }
+}
+
+/// As for svd: the sign of a vector is a matter of rounding. Of `a` one triangle counts.
+void checkVectors(const TestTensor& a, const TestTensor& values, const TestTensor& vectors,
+                  bool upper, Tolerance tolerance) {
+  CHECK(distanceFromOrthonormal(vectors, false) < 10 * tolerance.absolute);
+  const int64_t n = a.shape().back();
+  double worst = 0, largest = 1;
+  for (int64_t i = 0; i < values.size(); ++i) {
+    largest = std::max(largest, std::fabs(values.at(i)));
+  }
+  for (int64_t i = 0; i < a.size(); ++i) {
+    const int64_t matrix = i / (n * n) * n, row = i / n % n, column = i % n;
+    double sum = -values.at(matrix + column) * vectors.at(i);
+    for (int64_t j = 0; j < n; ++j) {
+      const bool mirrored = upper ? j < row : j > row;
+      sum += a.at((matrix + (mirrored ? j : row)) * n + (mirrored ? row : j)) *
+             vectors.at((matrix + j) * n + column);
+    }
+    worst = std::max(worst, std::fabs(sum));
+  }
+  CHECK(worst < 30 * tolerance.absolute * largest);
 }
 
 TEST_CASE("cuda: linalg: eigh and eigvalsh read one triangle") {
@@ -195,8 +264,12 @@ TEST_CASE("cuda: linalg: eigh and eigvalsh read one triangle") {
         const TestTensor values(dtype, with(size.batch, {size.n}));
         const TestTensor some = random.inSomeLayout(a);
         compare(Op::eigvalsh, {some}, {values}, {upper}, {}, toleranceOf(dtype));
-        compare(Op::eigh, {some}, {values, TestTensor(dtype, a.shape())}, {upper}, {},
-                toleranceOf(dtype));
+        const TestTensor vectors(dtype, a.shape());
+        CompareOptions onlyValues;
+        onlyValues.skipOutputs = 2;
+        compare(Op::eigh, {some}, {values, vectors}, {upper}, {}, toleranceOf(dtype), onlyValues);
+        REQUIRE(runOnDevice(Op::eigh, {some}, {values, vectors}, {upper}) == Status::ok);
+        checkVectors(a, values, vectors, upper != 0, toleranceOf(dtype));
       }
     }
   }
