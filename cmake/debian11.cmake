@@ -16,10 +16,10 @@ endif()
 set(CMAKE_SYSROOT ${KINDLING_SYSROOT})
 
 # The compiler would look for headers and libraries of its own version, and quietly take this machine's where it finds
-# none. As options and not as CMAKE_CXX_FLAGS_INIT, which has no effect once cmake-js has given flags.
+# none. (Not so of its intrinsics: -B is for the linker only.) As options and not as CMAKE_CXX_FLAGS_INIT, which has no effect once cmake-js has given flags.
 set(_gcc ${KINDLING_SYSROOT}/usr/lib/gcc/${KINDLING_TRIPLET}/10)
 set(_headers ${KINDLING_SYSROOT}/usr/include)
 add_compile_options(-nostdinc++ "SHELL:-isystem ${_headers}/c++/10"
-  "SHELL:-isystem ${_headers}/${KINDLING_TRIPLET}/c++/10" -B${_gcc})
+  "SHELL:-isystem ${_headers}/${KINDLING_TRIPLET}/c++/10")
 add_link_options(-B${_gcc} -L${_gcc} -L${KINDLING_SYSROOT}/usr/lib/${KINDLING_TRIPLET}
   -L${KINDLING_SYSROOT}/lib/${KINDLING_TRIPLET} -static-libstdc++ -static-libgcc)
