@@ -90,7 +90,7 @@ export function deviceCode(op: string, device: unknown): number {
   if (match === null) {
     throw new TypeError(`${op}: a device is 'cpu', 'cuda' or 'cuda:0' and so on, got ${describe(device)}`);
   }
-  const index = Number(match[1] ?? 0);
+  const index = Number((match[1] as string | undefined) ?? 0);
   const report = openCuda();
   if (report.state !== LoadState.ready)
     throw new DeviceError(`${op}: no device '${device as string}': ${statusText(report)}`);

@@ -8,12 +8,13 @@ import { tensor, tidy, type AnyTensor, type Tensor } from '../../lib';
 import { families } from '../ops/rows';
 import type { Dense } from '../ops/reference';
 import type { Row } from '../ops/row';
+import type * as DeviceModule from '../../lib/tensor/device';
 import { isFloat } from '../../lib/tensor/dtype';
 
 const askers = new Set<string>();
 
 jest.mock('../../lib/tensor/device', () => {
-  const actual = jest.requireActual<typeof import('../../lib/tensor/device')>('../../lib/tensor/device');
+  const actual = jest.requireActual<typeof DeviceModule>('../../lib/tensor/device');
   return {
     ...actual,
     defaultDeviceCode: () => {

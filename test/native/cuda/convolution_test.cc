@@ -69,8 +69,8 @@ TestTensor numbers(Numbers& random, DType dtype, const Shape& shape, bool tf32) 
 }
 
 /// Sums of up to `terms` products of numbers in [-1, 1] in another order. Such a partial sum of k
-/// products is about √k / 3, so that rounding every one of them adds up to some terms · unit / 15 (one
-/// standard deviation). One product more or less is three orders of magnitude beyond this.
+/// products is about √k / 3, so that rounding every one of them adds up to some terms · unit / 15
+/// (one standard deviation). One product more or less is three orders of magnitude beyond this.
 Tolerance toleranceOf(DType dtype, int64_t terms) {
   const double unit = dtype == DType::float64 ? 1e-15 : 1.2e-7, count = static_cast<double>(terms);
   return {4 * unit, unit * (8 + 6 * std::sqrt(count) + count / 5)};
@@ -133,7 +133,8 @@ const std::vector<Case>& cases() {
 
 Case someCase(Numbers& random) {
   const size_t axes = static_cast<size_t>(random.between(1, 3));
-  Case c = {random.between(1, 3), 0, 0, random.oneOf<int64_t>({1, 1, 1, 2, 3, 8}), {}, {}, {}, {}, {}};
+  Case c = {
+      random.between(1, 3), 0, 0, random.oneOf<int64_t>({1, 1, 1, 2, 3, 8}), {}, {}, {}, {}, {}};
   c.channels = c.groups * random.oneOf<int64_t>({1, 1, 2, 5, 16, 17});
   c.filters = c.groups * random.oneOf<int64_t>({1, 2, 3, 9, 31, 33});
   for (size_t axis = 0; axis < axes; ++axis) {
@@ -183,12 +184,10 @@ TEST_CASE("cuda: convolutions by tensor cores") {
 TEST_CASE("cuda: tensor cores round the operands of a convolution, and only when allowed") {
   // 1 + 2^-12 is 1 in TF32.
   const double close = 1 + std::ldexp(1.0, -12);
-  const TestTensor x = TestTensor::generate(DType::float32, {1, 64, 8, 8}, [&](int64_t) {
-    return close;
-  });
-  const TestTensor weight = TestTensor::generate(DType::float32, {64, 64, 1, 1}, [](int64_t) {
-    return 1.0;
-  });
+  const TestTensor x =
+      TestTensor::generate(DType::float32, {1, 64, 8, 8}, [&](int64_t) { return close; });
+  const TestTensor weight =
+      TestTensor::generate(DType::float32, {64, 64, 1, 1}, [](int64_t) { return 1.0; });
   const std::vector<int32_t> ints = {1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1};
   for (int32_t allowed : {1, 0}) {
     cudaApi().setAllowTf32(allowed);
