@@ -26,4 +26,4 @@ test('MNIST: a thousand digits, learned on the device as on the CPU', async () =
   expect(there.losses[2]).toBeLessThan(0.6 * there.losses[0]);
   expect(there.accuracy).toBeGreaterThan(0.8);
   expect(Math.abs(there.accuracy - here.accuracy)).toBeLessThan(0.01);
-});
+}, 120_000);

@@ -171,7 +171,7 @@ TEST_CASE("cuda: a number out of range is reported as on the CPU, and what was t
       compare(Op::gather, {x, places}, {TestTensor(DType::float32, {3, 2})}, {0});
       const TestTensor source = TestTensor::generate(DType::float32, {3, 2}, values);
       for (const int32_t add : {0, 1}) compare(Op::scatter, {x, places, source}, {x}, {0, add});
-      const TestTensor column = TestTensor::ints({3, 1}, {0, bad, 4});
+      const TestTensor column = TestTensor::ints({3, 1}, {0, bad, 3});
       const TestTensor one = TestTensor::generate(DType::float32, {3, 1}, values);
       for (const int32_t add : {0, 1}) compare(Op::scatter, {x, column, one}, {x}, {1, add});
     });

@@ -29,9 +29,10 @@ struct Range {
   size_t allocated = 0;
   std::map<size_t, size_t> free;  // offset and bytes, below `used`
 };
-std::vector<Range> ranges;
-std::map<const char*, size_t> allocations;  // bytes as asked for
-std::map<const char*, size_t> pinned;
+// Never destroyed: a process may end while a kernel runs on another thread.
+std::vector<Range>& ranges = *new std::vector<Range>;
+std::map<const char*, size_t>& allocations = *new std::map<const char*, size_t>;  // bytes asked for
+std::map<const char*, size_t>& pinned = *new std::map<const char*, size_t>;
 
 size_t limit() {
   static const size_t bytes = [] {

@@ -66,7 +66,7 @@ struct Grid {
   unsigned gridExpected = 0;
   unsigned gridSyncs = 0;
 };
-Grid grid;
+Grid& grid = *new Grid;  // never destroyed: a process may end while a kernel runs
 Order order;
 bool orderIsSet = false;
 uint64_t randomState = 1;

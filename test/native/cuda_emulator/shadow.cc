@@ -50,12 +50,13 @@ struct Region {
   Cell* cells;
   bool isShared;
 };
-std::vector<Region> regions;
+std::vector<Region>& regions = *new std::vector<Region>;  // never destroyed, as the grid
 
 struct Segment {
   uint32_t thread, block, blockSyncs, warpSyncs, gridSyncs;
 };
-std::vector<Segment> segments;  // of the block, in a cooperative launch of all
+std::vector<Segment>& segments =
+    *new std::vector<Segment>;  // of the block, in a cooperative launch of all
 uint32_t tableStart = 1;        // the number of segments[0]
 uint32_t launchStart = 1;
 constexpr uint32_t kMostSegments = 1u << 31;
