@@ -70,7 +70,10 @@ test('several threads of JavaScript work on one device side by side', () => {
       + 'require("node:worker_threads").parentPort.postMessage(work(' + seed + '));';
     const inWorker = (seed) => new Promise((resolve, reject) => {
       const worker = new Worker(source(seed), { eval: true });
-      worker.on('message', resolve); worker.on('error', reject);
+      let result;
+      worker.on('message', (value) => (result = value));
+      worker.on('error', reject);
+      worker.on('exit', () => resolve(result));
     });
     Promise.all([1, 2, 3, 4].map(inWorker)).then((many) => {
       const left = k.cuda.memoryStats().allocatedBytes;
