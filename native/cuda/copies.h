@@ -22,6 +22,9 @@ Status makeContiguous(const TensorView& view, DeviceScratch& scratch, TensorView
 /// The same, but always a copy: what is read stays as it was when `view` is overwritten.
 Status copyToScratch(const TensorView& view, DeviceScratch& scratch, TensorView* result);
 
+/// Converts the elements of `source` to the dtype of `target`, which is contiguous (unary.cu).
+Status castView(const TensorView& target, const TensorView& source);
+
 /// Clears a contiguous view.
 Status fillZero(const TensorView& view);
 

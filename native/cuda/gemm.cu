@@ -304,10 +304,7 @@ Status doubleProduct(const GemmProblem& p, const GemmChoice& choice) {
 /// An operand of 16-bit floats as float32, contiguous.
 Status widenOperand(const GemmProblem& p, bool isA, DeviceScratch& scratch, GemmOperand* operand,
                     int64_t* batchSteps) {
-  OpCall call = {};
-  call.op = Op::cast;
-  TensorView& from = call.inputs[0];
-  TensorView& to = call.outputs[0];
+  TensorView from = {}, to;
   from.data = const_cast<void*>(operand->data);
   from.dtype = p.dtype;
   from.rank = p.batch.rank + 2;
@@ -334,9 +331,7 @@ Status widenOperand(const GemmProblem& p, bool isA, DeviceScratch& scratch, Gemm
   to.data = scratch.data();
   *operand = {to.data, to.strides[row], to.strides[column]};
   for (int axis = 0; axis < p.batch.rank; ++axis) batchSteps[axis] = to.strides[axis];
-  kindling::Kernel kernels[kOpCount] = {};
-  registerUnary(kernels);
-  return kernels[static_cast<int>(Op::cast)](call);
+  return castView(to, from);
 }
 
 Status halfProduct(const GemmProblem& p, const GemmChoice& choice) {

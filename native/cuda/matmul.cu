@@ -54,6 +54,36 @@ GemmBatch batchOf(const TensorView& a, const TensorView& b, const TensorView& ou
   return batch;
 }
 
+bool isHalf(DType dtype) { return dtype == DType::float16 || dtype == DType::bfloat16; }
+
+/// `view` with elements of float32 in `scratch`.
+Status widen(const TensorView& view, DeviceScratch& scratch, TensorView* wide) {
+  scratch = DeviceScratch(static_cast<size_t>(view.size) * sizeof(float));
+  if (!scratch) return fail(Status::outOfMemory, "no memory for a copy on the device");
+  *wide = view;
+  wide->data = scratch.data();
+  wide->dtype = DType::float32;
+  wide->contiguous = true;
+  int64_t stride = 1;
+  for (int axis = view.rank - 1; axis >= 0; --axis) {
+    wide->strides[axis] = stride;
+    stride *= view.shape[axis];
+  }
+  return castView(*wide, view);
+}
+
+/// 16-bit floats are summed in float32, and the sums rounded once.
+Status multiply(GemmProblem p, const TensorView& out) {
+  if (!isHalf(out.dtype)) return gemm(p);
+  const DeviceScratch sums(static_cast<size_t>(out.size) * sizeof(float));
+  if (!sums) return fail(Status::outOfMemory, "no memory for the sums on the device");
+  TensorView wide = out;
+  wide.data = p.c = sums.data();
+  wide.dtype = DType::float32;
+  const Status status = gemm(p);
+  return status == Status::ok ? castView(out, wide) : status;
+}
+
 Status matmul(const OpCall& call) {
   const TensorView& a = call.inputs[0];
   const TensorView& b = call.inputs[1];
@@ -77,15 +107,20 @@ Status matmul(const OpCall& call) {
   } else {
     p.batch = batchOf(a, b, out);
   }
-  return gemm(p);
+  return multiply(p, out);
 }
 
 Status linearWith(const OpCall& call, const GemmEpilogue& epilogue) {
   const TensorView& x = call.inputs[0];
   const TensorView& weight = call.inputs[1];
-  const TensorView& bias = call.inputs[2];
   const TensorView& out = call.outputs[0];
   if (out.size == 0) return Status::ok;
+  TensorView bias = call.inputs[2];
+  DeviceScratch wideBias;
+  if (isHalf(out.dtype)) {
+    const Status status = widen(call.inputs[2], wideBias, &bias);
+    if (status != Status::ok) return status;
+  }
   GemmProblem p;
   p.dtype = out.dtype;
   p.n = weight.shape[0];
@@ -106,7 +141,7 @@ Status linearWith(const OpCall& call, const GemmEpilogue& epilogue) {
     rowStride = p.k;
   }
   p.a = {rows.data, rowStride, rows.strides[rows.rank - 1]};
-  return gemm(p);
+  return multiply(p, out);
 }
 
 Status linear(const OpCall& call) { return linearWith(call, GemmEpilogue()); }

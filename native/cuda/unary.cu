@@ -145,6 +145,14 @@ Status cast(const OpCall& call) {
 
 }  // namespace
 
+Status castView(const TensorView& target, const TensorView& source) {
+  OpCall call = {};
+  call.op = Op::cast;
+  call.inputs[0] = source;
+  call.outputs[0] = target;
+  return cast(call);
+}
+
 void registerUnary(Kernel* kernels) {
   const auto set = [&](Kernel kernel, std::initializer_list<Op> ops) {
     for (const Op op : ops) kernels[static_cast<int>(op)] = kernel;

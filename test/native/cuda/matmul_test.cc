@@ -16,8 +16,13 @@ TestTensor numbers(DType dtype, const Shape& shape, int seed) {
 }
 
 Tolerance toleranceOf(DType dtype) {
+  // Sums of 16-bit floats are rounded once, so that they may fall on neighbours.
+  if (dtype == DType::bfloat16) return {1.0 / 128, 1e-5};
+  if (dtype == DType::float16) return {1.0 / 1024, 1e-5};
   return dtype == DType::float64 ? Tolerance{1e-13, 1e-13} : kFloatTolerance;
 }
+
+const DType kTypes[] = {DType::float32, DType::float64, DType::bfloat16, DType::float16};
 
 TEST_CASE("cuda matmul: shapes and batches") {
   struct Shapes {
@@ -31,7 +36,7 @@ TEST_CASE("cuda matmul: shapes and batches") {
                         {{6, 9, 20}, {6, 20, 12}, {6, 9, 12}},
                         {{2, 3, 33, 17}, {2, 3, 17, 40}, {2, 3, 33, 40}},
                         {{0, 9, 20}, {0, 20, 12}, {0, 9, 12}}};
-  for (const DType dtype : {DType::float32, DType::float64}) {
+  for (const DType dtype : kTypes) {
     for (const Shapes& s : all) {
       compare(Op::matmul, {numbers(dtype, s.a, 1), numbers(dtype, s.b, 2)}, {{dtype, s.out}}, {},
               {}, toleranceOf(dtype));
@@ -40,7 +45,7 @@ TEST_CASE("cuda matmul: shapes and batches") {
 }
 
 TEST_CASE("cuda matmul: broadcast batches") {
-  for (const DType dtype : {DType::float32, DType::float64}) {
+  for (const DType dtype : kTypes) {
     const auto run = [&](const Shape& a, const Shape& b, const Shape& batch) {
       Shape outA = batch, outB = batch, out = batch;
       outA.insert(outA.end(), a.end() - 2, a.end());
@@ -59,7 +64,7 @@ TEST_CASE("cuda matmul: broadcast batches") {
 }
 
 TEST_CASE("cuda matmul: every layout") {
-  for (const DType dtype : {DType::float32, DType::float64}) {
+  for (const DType dtype : kTypes) {
     for (const NamedTensor& a : inEveryLayout(numbers(dtype, {3, 20, 36}, 1))) {
       for (const NamedTensor& b : inEveryLayout(numbers(dtype, {3, 36, 28}, 2))) {
         CAPTURE(a.layout);
@@ -102,7 +107,7 @@ TEST_CASE("cuda matmul: TF32 where the user allows it") {
 }
 
 TEST_CASE("cuda linear: layouts of the input, bias and weight") {
-  for (const DType dtype : {DType::float32, DType::float64}) {
+  for (const DType dtype : kTypes) {
     for (const NamedTensor& x : inEveryLayout(numbers(dtype, {4, 9, 24}, 1))) {
       for (const NamedTensor& weight : inEveryLayout(numbers(dtype, {10, 24}, 2))) {
         CAPTURE(x.layout);
