@@ -21,5 +21,6 @@ set(_gcc ${KINDLING_SYSROOT}/usr/lib/gcc/${KINDLING_TRIPLET}/10)
 set(_headers ${KINDLING_SYSROOT}/usr/include)
 add_compile_options(-nostdinc++ "SHELL:-isystem ${_headers}/c++/10"
   "SHELL:-isystem ${_headers}/${KINDLING_TRIPLET}/c++/10")
-add_link_options(-B${_gcc} -L${_gcc} -L${KINDLING_SYSROOT}/usr/lib/${KINDLING_TRIPLET}
+# -B for what programs start with, too: that of a newer C library does not run an older one's constructors.
+add_link_options(-B${_gcc} -B${KINDLING_SYSROOT}/usr/lib/${KINDLING_TRIPLET} -L${_gcc} -L${KINDLING_SYSROOT}/usr/lib/${KINDLING_TRIPLET}
   -L${KINDLING_SYSROOT}/lib/${KINDLING_TRIPLET} -static-libstdc++ -static-libgcc)
