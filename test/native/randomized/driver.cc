@@ -154,6 +154,12 @@ std::string firstWrong(const std::string& what, const TestTensor& got, const Exp
 
 }  // namespace
 
+bool PlacedCase::isAsBefore(size_t i) const {
+  // memcmp must not be given what an empty vector has for an address.
+  return before_[i].empty() ||
+         memcmp(memory_[i]->data(), before_[i].data(), before_[i].size()) == 0;
+}
+
 std::string PlacedCase::inputProblem(size_t i) const {
   for (const auto& [number, wanted] : source_.updated) {
     if (number != i) continue;
@@ -162,13 +168,11 @@ std::string PlacedCase::inputProblem(size_t i) const {
     // The elements put back, only the gaps between them can differ from before.
     const TestTensor now = inputs_[i].cloned();
     inputs_[i].copyFrom(source_.inputs[i]);
-    const bool same = memcmp(memory_[i]->data(), before_[i].data(), before_[i].size()) == 0;
+    const bool same = isAsBefore(i);
     inputs_[i].copyFrom(now);
     return same ? "" : "the gaps of input " + std::to_string(i) + " were written";
   }
-  const bool same =
-      before_[i].empty() || memcmp(memory_[i]->data(), before_[i].data(), before_[i].size()) == 0;
-  return same ? "" : "input " + std::to_string(i) + " was written";
+  return isAsBefore(i) ? "" : "input " + std::to_string(i) + " was written";
 }
 
 std::string PlacedCase::problem() const {

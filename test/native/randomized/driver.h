@@ -26,6 +26,7 @@ class PlacedCase {
  private:
   TestTensor place(const TestTensor& tensor, bool isDense, Side side, Random& random);
   std::string inputProblem(size_t i) const;
+  bool isAsBefore(size_t i) const;
 
   const RandomCase& source_;
   std::vector<std::shared_ptr<GuardedMemory>> memory_;  // of the inputs, then of the outputs
