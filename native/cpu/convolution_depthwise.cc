@@ -48,6 +48,13 @@ Column columnAt(const Plane& source, int64_t at, int64_t count) {
   return column;
 }
 
+/// From a place in the planes at hand to the same place in those that come next. A plane is a few
+/// KiB, too short for what a CPU foresees by itself, and all of it would come while its first
+/// column waits.
+struct Ahead {
+  int64_t first, second;
+};
+
 template <bool kInside>
 KINDLING_INLINE void loadShifts(const float* p, const LaneRange (&lanes)[kTaps],
                                 GemmVec (&x)[kTaps]) {
@@ -60,7 +67,7 @@ KINDLING_INLINE void loadShifts(const float* p, const LaneRange (&lanes)[kTaps],
 /// Sums the columns of a plane of the result that has `rows` rows.
 template <bool kInside>
 void sumColumn(const Plane& source, const float* from, const GemmVec* weights, GemmVec bias,
-               const Column& column, int64_t rows, float* to, int64_t toStep) {
+               const Column& column, int64_t rows, float* to, int64_t toStep, Ahead ahead) {
   GemmVec w[kTaps][kTaps];
 #pragma GCC unroll 4
   for (int i = 0; i < kTaps; ++i) {
@@ -71,10 +78,11 @@ void sumColumn(const Plane& source, const float* from, const GemmVec* weights, G
   GemmVec last = bias, middle = bias;
   const float* p = from + source.top * source.width + column.at + source.left;
   to += column.at - (kTaps - 1) * toStep;
-  for (int64_t i = 0; i < rows + kTaps - 1; ++i, p += source.width, to += toStep) {
+  const auto row = [&](bool isRead, bool isWritten) {
+    __builtin_prefetch(p + ahead.first);
+    __builtin_prefetch(to + ahead.second);
     GemmVec next = bias;
-    const int64_t y = i + source.top;
-    if (y >= 0 && y < source.rows) {
+    if (isRead) {
       GemmVec x[kTaps];
       loadShifts<kInside>(p, column.shifted, x);
 #pragma GCC unroll 4
@@ -84,7 +92,7 @@ void sumColumn(const Plane& source, const float* from, const GemmVec* weights, G
         next = fma(w[0][j], x[j], next);
       }
     }
-    if (i >= kTaps - 1) {
+    if (isWritten) {
       if (kInside) {
         last.store(to);
       } else {
@@ -93,7 +101,17 @@ void sumColumn(const Plane& source, const float* from, const GemmVec* weights, G
     }
     last = middle;
     middle = next;
+    p += source.width;
+    to += toStep;
+  };
+  const int64_t readBegin = -source.top, readEnd = source.rows - source.top;
+  const int64_t total = rows + kTaps - 1;
+  int64_t i = 0;
+  for (; i < total && (i < kTaps - 1 || i < readBegin); ++i) {
+    row(i >= readBegin && i < readEnd, i >= kTaps - 1);
   }
+  for (; i < total && i < readEnd; ++i) row(true, true);
+  for (; i < total; ++i) row(false, true);
 }
 
 /// Where the last column would be a part of a vector it does some lanes of the one before again.
@@ -151,7 +169,7 @@ KINDLING_INLINE void addRow(GemmVec grad, const GemmVec (&x)[kTaps], GemmVec (&a
 /// sums[tap] += the gradient's column times what each tap reads.
 template <bool kInside>
 void dotColumn(const Plane& source, const float* from, const Column& column, const float* grad,
-               int64_t gradRows, int64_t gradWidth, GemmVec* sums) {
+               int64_t gradRows, int64_t gradWidth, Ahead ahead, GemmVec* sums) {
   GemmVec acc[kTaps][kTaps];
 #pragma GCC unroll 4
   for (int i = 0; i < kTaps; ++i) {
@@ -163,22 +181,34 @@ void dotColumn(const Plane& source, const float* from, const Column& column, con
   GemmVec last = GemmVec::zero(), middle = GemmVec::zero();
   const float* p = from + source.top * source.width + column.at + source.left;
   const float* g = grad + column.at;
-  for (int64_t i = 0; i < gradRows + kTaps - 1; ++i, p += source.width, g += gradWidth) {
+  const auto row = [&](bool isRead, bool hasLast, bool hasMiddle, bool hasNext) {
+    __builtin_prefetch(p + ahead.first);
+    __builtin_prefetch(g + ahead.second);
     GemmVec next = GemmVec::zero();
-    if (i < gradRows) next = kInside ? GemmVec::load(g) : GemmVec::loadPartial(g, column.lanes);
-    const int64_t y = i + source.top;
-    if (y >= 0 && y < source.rows) {
+    if (hasNext) next = kInside ? GemmVec::load(g) : GemmVec::loadPartial(g, column.lanes);
+    if (isRead) {
       GemmVec x[kTaps];
       loadShifts<kInside>(p, column.shifted, x);
       // Where a tap meets no row of the gradient, a product with zeros would make NaN of an
       // infinity.
-      if (i >= 2) addRow(last, x, acc[2]);
-      if (i >= 1 && i <= gradRows) addRow(middle, x, acc[1]);
-      if (i < gradRows) addRow(next, x, acc[0]);
+      if (hasLast) addRow(last, x, acc[2]);
+      if (hasMiddle) addRow(middle, x, acc[1]);
+      if (hasNext) addRow(next, x, acc[0]);
     }
     last = middle;
     middle = next;
-  }
+    p += source.width;
+    g += gradWidth;
+  };
+  const int64_t readBegin = -source.top, readEnd = source.rows - source.top;
+  const int64_t total = gradRows + kTaps - 1;
+  const auto edge = [&](int64_t i) {
+    row(i >= readBegin && i < readEnd, i >= 2, i >= 1 && i <= gradRows, i < gradRows);
+  };
+  int64_t i = 0;
+  for (; i < total && (i < 2 || i < readBegin); ++i) edge(i);
+  for (; i < gradRows && i < readEnd; ++i) row(true, true, true, true);
+  for (; i < total; ++i) edge(i);
 #pragma GCC unroll 4
   for (int i = 0; i < kTaps; ++i) {
 #pragma GCC unroll 4
@@ -200,10 +230,12 @@ void sumWeight(const WeightProblem<float>& problem, const Column* columns, int64
   for (int64_t n = begin; n < end; ++n) {
     const float* from = problem.source + (n * shape.groups + group) * shape.inputPlane;
     const float* grad = problem.grad + (n * shape.groups + group) * shape.outputPlane;
+    const int64_t next = n + 1 < end ? shape.groups : 0;
+    const Ahead ahead = {next * shape.inputPlane, next * shape.outputPlane};
     for (int64_t c = 0; c < count; ++c) {
       const Column& column = columns[c];
       const auto kernel = column.inside ? dotColumn<true> : dotColumn<false>;
-      kernel(source, from, column, grad, shape.output[1], shape.output[2], sums);
+      kernel(source, from, column, grad, shape.output[1], shape.output[2], ahead, sums);
     }
   }
   for (int i = 0; i < kTaps * kTaps; ++i) to[i] = reduceAdd(sums[i]);
@@ -232,12 +264,16 @@ bool gatherDepthwise(const GatherProblem<float>& p) {
       const int64_t n = i / p.groups, group = i % p.groups;
       GemmVec weights[kTaps * kTaps];
       loadWeights(p, layout, p.weight + group * p.weightGroup, weights);
+      const float* const from = p.sourceAt(n, group);
+      float* const to = p.outAt(n, group);
+      const int64_t next = i + 1 < end ? i + 1 : i;
+      const Ahead ahead = {p.sourceAt(next / p.groups, next % p.groups) - from,
+                           p.outAt(next / p.groups, next % p.groups) - to};
       const GemmVec bias = p.bias ? GemmVec::set1(p.bias[group]) : GemmVec::zero();
       for (int64_t c = 0; c < count; ++c) {
         const Column& column = columns[c];
         const auto kernel = column.inside ? sumColumn<true> : sumColumn<false>;
-        kernel(layout.source, p.sourceAt(n, group), weights, bias, column, p.grid[1],
-               p.outAt(n, group), p.outStep[1]);
+        kernel(layout.source, from, weights, bias, column, p.grid[1], to, p.outStep[1], ahead);
       }
     }
   });
