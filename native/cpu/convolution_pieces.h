@@ -180,16 +180,20 @@ KINDLING_INLINE int64_t mostPieces(int64_t gridWidth, int64_t count, int64_t wid
 }
 
 /// The pieces of one tap's part of a segment: `length` lanes from `lane`, of which [begin, end) are
-/// not padding and lane 0 is at `offset`. Returns their number.
+/// not padding and lane 0 is at `offset`; `extent` elements are there to be read. Returns their
+/// number.
 template <typename T>
 KINDLING_INLINE int64_t cutSegment(int64_t lane, int64_t length, int64_t begin, int64_t end,
-                                   int64_t offset, int64_t stride, Piece* pieces) {
+                                   int64_t offset, int64_t stride, int64_t extent, Piece* pieces) {
   constexpr int64_t kWidth = GemmVecOf<T>::width;
   int64_t count = 0;
   for (int64_t at = 0; at < length; at += kWidth) {
     const int64_t first = begin > at ? begin - at : 0;
-    const int64_t last = end - at < kWidth ? end - at : kWidth;
+    int64_t last = end - at < kWidth ? end - at : kWidth;
     const bool empty = first >= last;
+    // What comes behind a segment is overwritten by the next, so a whole vector may be read where
+    // it is there.
+    if (end == length && offset + (at + kWidth - 1) * stride < extent) last = kWidth;
     pieces[count++] = {static_cast<int32_t>(lane + at), static_cast<int16_t>(empty ? 0 : first),
                        static_cast<int16_t>(empty ? 0 : last), empty ? 0 : offset + at * stride};
   }
@@ -205,10 +209,12 @@ inline int64_t makePieces(const Taps& taps, int64_t column, int64_t count, int64
   const int64_t depths = taps.axes[0].count, heights = taps.axes[1].count,
                 widths = taps.axes[2].count;
   const int64_t stride = taps.stride[2];
+  const int64_t plane = taps.extents[0] * taps.extents[1] * taps.extents[2];
   forSegments(
       taps.grid, column, count,
       [&](int64_t lane, int64_t length, int64_t n, int64_t d, int64_t h, int64_t w) {
         Piece* next = pieces + made;
+        const int64_t extent = n * taps.imageStride + plane;
         for (int64_t i = 0; i < depths; ++i) {
           const int64_t z = d * taps.stride[0] + taps.axes[0].offsets[i];
           for (int64_t j = 0; j < heights; ++j) {
@@ -219,7 +225,7 @@ inline int64_t makePieces(const Taps& taps, int64_t column, int64_t count, int64
               const int64_t x = w * stride + taps.axes[2].offsets[k];
               int64_t begin = 0, end = 0;
               if (inside) validRange(x, stride, taps.extents[2], length, &begin, &end);
-              cutSegment<T>(lane, length, begin, end, row + x, stride, next);
+              cutSegment<T>(lane, length, begin, end, row + x, stride, extent, next);
             }
           }
         }
@@ -228,7 +234,7 @@ inline int64_t makePieces(const Taps& taps, int64_t column, int64_t count, int64
   if (count == width) return made;
   int64_t padding = 0;
   for (int64_t tap = 0; tap < depths * heights * widths; ++tap) {
-    padding = cutSegment<T>(count, width - count, 0, 0, 0, 1, pieces + tap * rowPieces + made);
+    padding = cutSegment<T>(count, width - count, 0, 0, 0, 1, 0, pieces + tap * rowPieces + made);
   }
   return made + padding;
 }
