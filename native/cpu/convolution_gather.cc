@@ -127,18 +127,10 @@ void gatherPanel(const GatherProblem<T>& p, const Plan& plan, int64_t group, con
                  int64_t pieceCount, int64_t begin, int64_t end, T* to) {
   const int64_t products = p.channels * plan.taps;
   const int64_t stop = lesser(end, products);
-  int64_t q = plan.taps > 0 ? begin / plan.taps : 0, tap = plan.taps > 0 ? begin % plan.taps : 0;
-  const T* channel = p.sourceAt(0, group * p.channels + q);
-  // The hardware does not foresee reads this short and this far apart.
-  constexpr int64_t kAhead = 8;  // steps
-  const int64_t ahead = (kAhead + plan.taps - 1) / (plan.taps > 0 ? plan.taps : 1) * p.plane;
-  for (int64_t step = begin; step < stop; ++step, to += plan.panelWidth) {
-    const Piece* const next = pieces + tap * plan.rowPieces;
-    for (int64_t i = 0; i < pieceCount; ++i) __builtin_prefetch(channel + ahead + next[i].offset);
-    gatherRow(to, pieces + tap * plan.rowPieces, pieceCount, channel, p.stride[2]);
-    if (++tap < plan.taps) continue;
-    tap = 0;
-    channel += p.plane;
+  if (begin < stop) {
+    gatherRows({pieces, pieceCount, plan.rowPieces, plan.taps}, begin, stop,
+               p.sourceAt(0, group * p.channels), p.plane, p.stride[2], to, plan.panelWidth);
+    to += (stop - begin) * plan.panelWidth;
   }
   if (end <= products) return;
   for (int64_t lane = 0; lane < plan.panelWidth; lane += kWidth<T>) {

@@ -98,26 +98,58 @@ KINDLING_INLINE GemmVecD loadLanes(const double* p, int64_t stride, int first, i
   return GemmVecD::load(lanes);
 }
 
-/// Writes one row of the column matrix from its pieces, in order of their lanes. Up to a vector
-/// beyond the last piece is overwritten.
+/// The pieces of all taps: `count` of each, in order of their lanes, `rowPieces` apart.
+struct PieceTable {
+  const Piece* pieces;
+  int64_t count, rowPieces, taps;
+};
+
+/// What a piece reads in `count` channels, into rows that have `lanes` lanes behind where it
+/// begins.
 template <typename T>
-KINDLING_INLINE void gatherRow(T* to, const Piece* pieces, int64_t count, const T* channel,
-                               int64_t stride) {
-  if (stride == 1) {
-    for (int64_t i = 0; i < count; ++i) {
-      const Piece& piece = pieces[i];
-      const T* const from = channel + piece.offset;
-      // The same pieces come for every channel, so that the CPU foresees which are whole.
-      if (piece.end - piece.first == GemmVecOf<T>::width) {
-        GemmVecOf<T>::load(from).store(to + piece.lane);
-      } else {
-        loadLanes(from, 1, piece.first, piece.end).store(to + piece.lane);
-      }
+KINDLING_INLINE void copyPiece(const Piece& piece, int64_t lanes, int64_t count, const T* from,
+                               int64_t fromStep, int64_t stride, T* to, int64_t toStep) {
+  using Vec = GemmVecOf<T>;
+  constexpr int64_t kAhead = 8;  // channels; the hardware does not foresee reads this far apart
+  const auto copy = [&](const auto& load, const auto& store) {
+    for (int64_t i = 0; i < count; ++i, from += fromStep, to += toStep) {
+      __builtin_prefetch(from + kAhead * fromStep);
+      store(load(from), to);
     }
+  };
+  const auto storeWhole = [](Vec x, T* p) { x.store(p); };
+  const int first = piece.first, end = piece.end;
+  if (lanes < Vec::width) {
+    const int n = static_cast<int>(lanes);
+    return copy([&](const T* p) { return loadLanes(p, stride, first, end); },
+                [n](Vec x, T* p) { storeFirst(x, p, n); });
+  }
+  if (end - first < Vec::width) {
+    copy([&](const T* p) { return loadLanes(p, stride, first, end); }, storeWhole);
+  } else if (stride == 1) {
+    copy([](const T* p) { return Vec::load(p); }, storeWhole);
+  } else if (stride == 2) {
+    copy([](const T* p) { return loadLanes(p, 2, 0, Vec::width); }, storeWhole);
   } else {
-    for (int64_t i = 0; i < count; ++i) {
-      const Piece& piece = pieces[i];
-      loadLanes(channel + piece.offset, stride, piece.first, piece.end).store(to + piece.lane);
+    copy([&](const T* p) { return loadLanes(p, stride, 0, Vec::width); }, storeWhole);
+  }
+}
+
+/// Writes rows [begin, end) of the column matrix, `width` lanes each; a row is a tap of a channel,
+/// taps first. Piece by piece and not row by row: all channels' rows have the same pieces.
+template <typename T>
+KINDLING_INLINE void gatherRows(const PieceTable& table, int64_t begin, int64_t end,
+                                const T* channels, int64_t plane, int64_t stride, T* to,
+                                int64_t width) {
+  for (int64_t tap = 0; tap < table.taps; ++tap) {
+    const int64_t first = begin > tap ? (begin - tap + table.taps - 1) / table.taps : 0;
+    const int64_t row = first * table.taps + tap;
+    if (row >= end) continue;
+    const int64_t count = (end - row + table.taps - 1) / table.taps;
+    for (int64_t i = 0; i < table.count; ++i) {
+      const Piece& piece = table.pieces[tap * table.rowPieces + i];
+      copyPiece(piece, width - piece.lane, count, channels + first * plane + piece.offset, plane,
+                stride, to + (row - begin) * width + piece.lane, table.taps * width);
     }
   }
 }

@@ -205,12 +205,10 @@ class Unit {
     const Taps taps = {shape_.input, shape_.output, shape_.stride, taps_,
                        shape_.groups * shape_.channels * plane};
     const int64_t pieces = makePieces<T>(taps, at, count, count, room_.pieces, plan_.rowPieces);
-    T* to = room_.rows;
-    for (int64_t row = firstRow_; row < endRow_; ++row, to += plan_.stride) {
-      const int64_t channel = group_ * shape_.channels + row / shape_.taps;
-      gatherRow(to, room_.pieces + row % shape_.taps * plan_.rowPieces, pieces,
-                problem_.source + channel * plane, shape_.stride[2]);
-    }
+    const PieceTable table = {room_.pieces, pieces, plan_.rowPieces, shape_.taps};
+    kindling::KINDLING_ISA::gatherRows(table, firstRow_, endRow_,
+                                       problem_.source + group_ * shape_.channels * plane, plane,
+                                       shape_.stride[2], room_.rows, plan_.stride);
   }
 
   /// grads[panel][position][filter], padded with zeros to whole vectors: what a tile reads lies
