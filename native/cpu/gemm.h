@@ -39,5 +39,13 @@ bool gemm(int64_t m, int64_t n, int64_t k, const Brain* a, int64_t aRow, int64_t
 bool gemm(int64_t m, int64_t n, int64_t k, const Half* a, int64_t aRow, int64_t aCol, const Half* b,
           int64_t bRow, int64_t bCol, float* c, int64_t ldc, const GemmEpilogue& epilogue);
 
+/// What B[k,n] takes packed, in elements.
+int64_t packedElements(int64_t k, int64_t n);
+void packOperand(int64_t k, int64_t n, const float* b, int64_t bRow, int64_t bCol, float* to);
+/// C[m,n] = A[m,k] B[k,n] + bias, or added to C; B as packOperand left it, A with unit column
+/// stride.
+void gemmPacked(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, const float* packed,
+                float* c, int64_t ldc, const float* bias, bool accumulate);
+
 }  // namespace KINDLING_ISA
 }  // namespace kindling

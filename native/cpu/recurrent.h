@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/cpu_features.h"
 #include "core/op_call.h"
 #include "core/op_info.h"
 #include "core/status.h"
+#include "cpu/gemm.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
 #include "cpu/vec_math.h"
@@ -87,14 +89,17 @@ struct Sequence {
 
 /// Calls body(begin, end) for blocks of rows, which go through all steps on their own: no step
 /// waits for a thread, and what a row gives does not depend on the number of threads. Returns
-/// whether all calls returned true. `work`: multiply-adds of one row.
+/// whether all calls returned true. `work`: multiply-adds of one row; `weights`: elements that a
+/// step reads.
 template <typename Body>
-bool forBlocks(int64_t rows, int64_t work, const Body& body) {
-  // Fewer rows make the products inefficient, more leave threads idle.
-  constexpr int64_t kFewRows = 8, kBlockRows = 16;
+bool forBlocks(int64_t rows, int64_t work, int64_t weights, const Body& body) {
+  // Fewer rows make the products inefficient, more leave threads idle. Each block reads the weights
+  // at every step: where they come from the L3 cache more rows must share that.
+  constexpr int64_t kFewRows = 8;
+  const int64_t blockRows = weights * int64_t{sizeof(float)} > cacheSizes().l2 ? 32 : 16;
   constexpr int64_t kWorthThreads = 1 << 18;
   const int64_t half = (rows + 1) / 2;
-  const int64_t size = half >= kBlockRows ? kBlockRows : half < kFewRows ? kFewRows : half;
+  const int64_t size = half >= blockRows ? blockRows : half < kFewRows ? kFewRows : half;
   const int64_t blocks = (rows + size - 1) / size;
   struct Context {
     const Body* body;
@@ -146,40 +151,30 @@ KINDLING_INLINE void clearFloats(float* to, int64_t count) {
   memset(to, 0, static_cast<size_t>(count) * sizeof(float));
 }
 
-/// A weight matrix as the products of all steps read it: row-major, and with rows that do not fall
-/// on the same few sets of the caches.
+/// A weight matrix, packed once for the products of all steps.
 class StepWeight {
  public:
   StepWeight(const TensorView& weight, bool transposed, bool isWanted)
       : rows_(weight.shape[transposed ? 1 : 0]),
         columns_(weight.shape[transposed ? 0 : 1]),
-        step_(columns_ % kSets == 0 ? columns_ + kPadding : columns_),
-        memory_(isWanted ? static_cast<size_t>(rows_ * step_) * sizeof(float) : 0) {
+        memory_(isWanted ? static_cast<size_t>(packedElements(rows_, columns_)) * sizeof(float)
+                         : 0) {
     if (!isWanted || !memory_.ok()) return;
-    TensorView from = weight;
-    if (transposed) {
-      from.shape[0] = rows_;
-      from.shape[1] = columns_;
-      from.strides[0] = weight.strides[1];
-      from.strides[1] = weight.strides[0];
-    }
-    TensorView to = from;
-    to.data = memory_.as<float>();
-    to.strides[0] = step_;
-    to.strides[1] = 1;
-    to.contiguous = step_ == columns_;
-    from.contiguous = from.contiguous && !transposed;
-    copyStrided(to, from);
+    packOperand(rows_, columns_, floatsAt(weight), weight.strides[transposed ? 1 : 0],
+                weight.strides[transposed ? 0 : 1], memory_.as<float>());
   }
 
   bool ok() const { return memory_.ok(); }
-  const float* floats() const { return memory_.as<float>(); }
-  /// From row to row.
-  int64_t step() const { return step_; }
+
+  /// out[count, columns] = states[count, rows] times the matrix + bias, or added to out.
+  void multiply(int64_t count, const float* states, const float* bias, bool accumulate,
+                float* out) const {
+    gemmPacked(count, columns_, rows_, states, rows_, memory_.as<float>(), out, columns_, bias,
+               accumulate);
+  }
 
  private:
-  static constexpr int64_t kSets = 1024, kPadding = 16;
-  const int64_t rows_, columns_, step_;
+  const int64_t rows_, columns_;
   const Scratch memory_;
 };
 

@@ -37,7 +37,7 @@ class Backward {
     }
     const bool done =
         isFew(s_.rows) ? together()
-                       : forBlocks(s_.rows, s_.steps * gates() * s_.width,
+                       : forBlocks(s_.rows, s_.steps * gates() * s_.width, gates() * s_.width,
                                    [&](int64_t begin, int64_t end) { return block(begin, end); });
     return done && weightGradient() ? Status::ok : noMemory(call_);
   }
@@ -95,25 +95,22 @@ class Backward {
     const Block b = {first, count, dh, dh + count * n, dh + 2 * count * n};
     begin(b);
     for (int64_t k = s_.steps; k-- > 0;) {
-      if (!goBack(b, s_.time(k))) return false;
+      goBack(b, s_.time(k));
     }
     end(b);
     return true;
   }
 
-  bool goBack(const Block& b, int64_t t) const {
+  void goBack(const Block& b, int64_t t) const {
     const int64_t n = s_.width, active = order_.active(t, b.begin, b.begin + b.count);
     for (int64_t i = 0; i < b.count; ++i) {
       rowBack(b, t, i, i < active, {0, n});
       if (i >= active || order_.isSorted()) continue;
       copyFloats(b.gathered + i * gates(), productGrads(t, b.begin + i), gates());
     }
-    if (active == 0) return true;
+    if (active == 0) return;
     const float* grads = order_.isSorted() ? productGrads(t, b.begin) : b.gathered;
-    GemmEpilogue epilogue;
-    epilogue.accumulate = Cell::hasCarry;
-    return gemm(active, n, gates(), grads, gates(), 1, weight_.floats(), weight_.step(), 1, b.dh, n,
-                epilogue);
+    weight_.multiply(active, grads, nullptr, Cell::hasCarry, b.dh);
   }
 
   /// All rows, step by step, the units shared out.

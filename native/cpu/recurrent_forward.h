@@ -40,7 +40,7 @@ class Forward {
     }
     const bool done =
         isFew(s_.rows) ? together()
-                       : forBlocks(s_.rows, s_.steps * gates() * s_.width,
+                       : forBlocks(s_.rows, s_.steps * gates() * s_.width, gates() * s_.width,
                                    [&](int64_t begin, int64_t end) { return block(begin, end); });
     return done ? Status::ok : noMemory(call_);
   }
@@ -88,22 +88,17 @@ class Forward {
     const Block b = {first, count, product, h + count * n, h + 2 * count * n, h, h};
     begin(b);
     for (int64_t k = 0; k < s_.steps; ++k) {
-      if (!advance(b, s_.time(k))) return false;
+      advance(b, s_.time(k));
     }
     end(b);
     return true;
   }
 
-  bool advance(const Block& b, int64_t t) const {
+  void advance(const Block& b, int64_t t) const {
     const int64_t n = s_.width, active = order_.active(t, b.begin, b.begin + b.count);
-    GemmEpilogue epilogue;
-    if (Cell::hasHiddenBias) epilogue.bias = bias_.template as<float>();
-    if (active > 0 && !gemm(active, gates(), n, b.h, n, 1, weight_.floats(), weight_.step(), 1,
-                            b.product, gates(), epilogue)) {
-      return false;
-    }
+    const float* bias = Cell::hasHiddenBias ? bias_.template as<float>() : nullptr;
+    weight_.multiply(active, b.h, bias, false, b.product);
     for (int64_t i = 0; i < b.count; ++i) finish(b, t, i, i < active, {0, n});
-    return true;
   }
 
   /// All rows, step by step, the units shared out.

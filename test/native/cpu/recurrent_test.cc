@@ -161,10 +161,11 @@ std::vector<TestTensor> runBoth(const IsaLevel& level, const CellCase& cell, con
 }
 
 TEST_CASE("recurrent layers of few and of many rows, whatever the number of threads") {
-  // Around the rows that are shared out, and around the widths of vectors and of parts.
-  const std::vector<Sizes> sizes = {{4, 1, 1},  {3, 1, 15}, {3, 2, 16}, {3, 3, 17}, {2, 5, 33},
-                                    {3, 1, 96}, {4, 4, 67}, {2, 8, 64}, {2, 9, 40}, {3, 1, 192},
-                                    {2, 7, 80}, {2, 6, 48}, {2, 40, 48}};
+  // Around the rows that are shared out, and around the widths of vectors, of parts and of blocks
+  // of k.
+  const std::vector<Sizes> sizes = {{4, 1, 1},  {3, 1, 15}, {3, 2, 16},  {3, 3, 17},  {2, 5, 33},
+                                    {3, 1, 96}, {4, 4, 67}, {2, 8, 64},  {2, 9, 40},  {3, 1, 192},
+                                    {2, 7, 80}, {2, 6, 48}, {2, 40, 48}, {2, 33, 261}};
   const int before = numThreads();
   for (const CellCase& cell : cells()) {
     for (const Sizes& s : sizes) {
