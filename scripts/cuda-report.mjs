@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { askingForMuch, emulatedCudaTests } from './native-tests.mjs';
 import { root, setup } from './setup.mjs';
 
 /** What the figures are for; the others are compiled and looked at for spills. */
@@ -39,24 +40,53 @@ function buildLibrary() {
     const isRecorded = existsSync(recordOf(source)) && existsSync(object);
     if (!isRecorded || statSync(recordOf(source)).mtimeMs < statSync(object).mtimeMs) rmSync(object, { force: true });
   }
-  // With --keep-going in the words of make and of ninja alike there is none: the first failure is shown, and enough.
   return run(['--build', build, '--target', 'kindling_cuda', '--parallel', values.jobs]);
 }
 
-/** Adds how many blocks are resident on a multiprocessor, by NVIDIA's own calculator. */
+/** What `nvcc` calls its own folder; the occupancy calculator is a header in it. */
+function toolkit() {
+  const dry = spawnSync('nvcc', ['--dryrun', 'x.cu'], { encoding: 'utf8' }).stderr;
+  return /TOP=(.*)/.exec(dry)[1].trim();
+}
+
+/** The dynamic shared memory of each kernel, of which no compiler knows: what it was given in its tests on the emulator. */
+function addDynamicShared(rows) {
+  if (!existsSync(emulatedCudaTests)) {
+    console.log('nvcc: dynamic shared memory is not counted, since the tests on the emulator were not built');
+    return;
+  }
+  const folder = mkdtempSync(path.join(tmpdir(), 'kindling-launches-'));
+  try {
+    const file = path.join(folder, 'launches');
+    const env = { ...process.env, KINDLING_EMULATOR_CAPABILITY: '9.0', KINDLING_EMULATOR_LAUNCHES: file };
+    const scope = `--source-file=${askingForMuch.map((name) => `*${name}*`).join(',')}`;
+    const { status, stdout } = spawnSync(emulatedCudaTests, [scope], { cwd: root, env, encoding: 'utf8' });
+    if (status !== 0) throw new Error(`${emulatedCudaTests} failed\n${stdout}`);
+    const seen = new Map();
+    for (const line of readFileSync(file, 'utf8').trim().split('\n')) {
+      const [name, least, most] = line.split(' ');
+      seen.set(name, { leastDynamic: Number(least), mostDynamic: Number(most) });
+    }
+    for (const row of rows) Object.assign(row, seen.get(row.name));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Adds how many warps are resident on a multiprocessor, with the most and the least shared memory, by NVIDIA's calculator. */
 function addOccupancy(rows) {
   const folder = mkdtempSync(path.join(tmpdir(), 'kindling-occupancy-'));
   try {
-    const dry = spawnSync('nvcc', ['--dryrun', 'x.cu'], { encoding: 'utf8' }).stderr;
-    const top = /TOP=(.*)/.exec(dry)[1].trim();
     const program = path.join(folder, 'occupancy');
-    execFileSync('g++', ['-std=c++17', `-I${top}/include`, 'scripts/cuda-occupancy.cc', '-o', program], { cwd: root });
-    const input = rows.map((row) => `${row.registers} ${row.shared} ${row.threads ?? 256}`).join('\n');
-    const answers = execFileSync(program, { input, encoding: 'utf8' }).trim().split('\n');
-    rows.forEach((row, i) => {
-      row.warps = (Number(answers[i]) * (row.threads ?? 256)) / 32;
-      row.occupancy = row.warps / 64;
-    });
+    const args = ['-std=c++17', `-I${toolkit()}/include`, 'scripts/cuda-occupancy.cc', '-o', program];
+    execFileSync('g++', args, { cwd: root });
+    for (const [key, dynamic] of Object.entries({ fewestWarps: 'mostDynamic', mostWarps: 'leastDynamic' })) {
+      const input = rows.map((row) => `${row.registers} ${row.shared + (row[dynamic] ?? 0)} ${row.threads ?? 256}`);
+      const answers = execFileSync(program, { input: input.join('\n'), encoding: 'utf8' })
+        .trim()
+        .split('\n');
+      rows.forEach((row, i) => (row[key] = (Number(answers[i]) * (row.threads ?? 256)) / 32));
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -99,6 +129,7 @@ for (const row of spilling) {
   console.log(`${row.file}: ${row.name} spills ${row.spilled} bytes on ${row.architecture}${verdict}`);
 }
 const shown = rows.filter((row) => row.architecture === reported);
+addDynamicShared(shown);
 addOccupancy(shown);
 readableNames(shown);
 writeFileSync(values.json, `${JSON.stringify(shown, null, 1)}\n`);
@@ -110,7 +141,7 @@ console.log(
 );
 const architectures = new Set(rows.map(({ architecture }) => architecture)).size;
 const names = new Set(spilling.map(({ name }) => name)).size;
-const fewest = shown.reduce((least, row) => Math.min(least, row.warps), Infinity);
+const fewest = shown.reduce((least, row) => Math.min(least, row.fewestWarps), Infinity);
 console.log(
   `nvcc: ${sources.length} sources for ${architectures} architectures, ${shown.length} kernels, ${names} with spills, ` +
     `${fewest} warps on a multiprocessor of ${reported} at least; ${path.relative(root, values.json)}`,
