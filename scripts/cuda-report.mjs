@@ -31,7 +31,13 @@ const recordOf = (source) => path.join(objects, `${source}.o.json`);
 /** Builds the library; objects without a record, which another way of building left, are made again. */
 function buildLibrary() {
   const launcher = `${process.execPath};${path.join(root, 'scripts/nvcc-recorded.mjs')}`;
-  const options = ['-DKINDLING_CUDA=ON', '-DCMAKE_BUILD_TYPE=Release', `-DCMAKE_CUDA_COMPILER_LAUNCHER=${launcher}`];
+  const options = [
+    '-DKINDLING_CUDA=ON',
+    '-DCMAKE_BUILD_TYPE=Release',
+    `-DCMAKE_CUDA_COMPILER_LAUNCHER=${launcher}`,
+    // All of them, whatever scripts/gpu-check built here.
+    '-UKINDLING_CUDA_ARCHITECTURES',
+  ];
   const run = (args) => spawnSync('cmake', args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
   const configured = run(['-S', '.', '-B', build, ...options]);
   if (configured.status !== 0) return configured;
