@@ -102,11 +102,19 @@ export const askingForMuch = ['attention', 'conv', 'gemm', 'matmul', 'recurrent'
  * only, and what a kernel may ask for differs. A block has 163 KiB of shared memory on 8.0, 99 on 12.0, and on 7.5, which
  * has no tensor cores for these kernels either, 64: there only what depends on it runs.
  */
-const fastRuns = [
-  { order: 'forward', capability: '8.0' },
-  { order: 'reverse', capability: '12.0' },
-  { order: 'random:1', capability: '7.5', files: askingForMuch },
-];
+const emulatorRuns = {
+  fast: [
+    { order: 'forward', capability: '8.0' },
+    { order: 'reverse', capability: '12.0' },
+    { order: 'random:1', capability: '7.5', files: askingForMuch },
+  ],
+  address: [{ order: 'random:1', capability: '8.0' }],
+  checked: [
+    { order: 'random:1', capability: '8.0' },
+    // Attention has a way of its own there.
+    { order: 'random:1', capability: '7.5', files: ['attention'] },
+  ],
+};
 
 /**
  * Runs the CUDA backend's tests on the emulator, which takes a block's threads in the order that it is told.
@@ -114,9 +122,8 @@ const fastRuns = [
  */
 function emulatorTests(folder, build, filter) {
   const binary = build === 'checked' ? 'kindling_cuda_tests_checked' : 'kindling_cuda_tests';
-  const runs = build === 'fast' ? fastRuns : [{ order: 'random:1', capability: '8.0' }];
   const totals = { passed: 0, failed: 0 };
-  for (const { order, capability, files } of runs) {
+  for (const { order, capability, files } of emulatorRuns[build]) {
     const scope = filter === '' ? [] : [`--test-case=*${filter}*`];
     if (files) scope.push(`--source-file=${files.map((name) => `*${name}*`).join(',')}`);
     const environment = {
