@@ -1,145 +1,98 @@
-// Compiles every CUDA source with nvcc, as the library is compiled: for all architectures, any warning an error.
-// From what the assembler says it records registers, spills, shared memory and occupancy of each kernel, and from
-// the PTX what instructions a kernel has. A spill in a hot kernel is a failure. Needs no GPU.
-//   node scripts/cuda-report.mjs [--only gemm,attention] [--jobs 2] [--json FILE]
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// Builds libkindling_cuda.so with nvcc, for all architectures, any warning an error, and reads what each compilation
+// recorded (scripts/nvcc-recorded.mjs): registers, spills, shared memory and occupancy of each kernel, and what
+// instructions its PTX has. A spill in a hot kernel is a failure. Then the library is loaded. Needs no GPU.
+//   node scripts/cuda-report.mjs [--jobs 2] [--json build/cuda-report.json]
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { askingForMuch, emulatedCudaTests } from './native-tests.mjs';
+import { root, setup } from './setup.mjs';
 
-const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const architectures = ['80', '86', '89', '90', '100', '120'];
 /** What the figures are for; the others are compiled and looked at for spills. */
 const reported = 'sm_90';
 /** A spill in these is a failure. */
 const hot = /^(gemm|convolution|attention|recurrent)/;
 
-function option(name, otherwise) {
-  const at = process.argv.indexOf(name);
-  return at < 0 ? otherwise : process.argv[at + 1];
-}
+const build = path.join(root, 'build/cuda');
+const objects = path.join(build, 'native/cuda/CMakeFiles/kindling_cuda.dir');
+const library = path.join(build, 'libkindling_cuda.so');
 
-/** The kernels in the PTX: the largest block that they are declared for, and how often each instruction is there. */
-function readPtx(text) {
-  const kernels = new Map();
-  for (const [, name, body] of text.matchAll(/\.visible \.entry (\w+)\(([\s\S]*?\n\})/g)) {
-    const threads = /\.maxntid (\d+)(?:, (\d+), (\d+))?/.exec(body);
-    const instructions = {};
-    for (const [, opcode] of body.matchAll(/^\t(?:@!?%p\d+ )?([a-z][\w.:]*)[ ;]/gm)) {
-      const kind = kindOf(opcode);
-      instructions[kind] = (instructions[kind] ?? 0) + 1;
-    }
-    const size = threads?.slice(1).reduce((product, extent) => product * Number(extent ?? 1), 1);
-    kernels.set(name, { threads: size ?? null, instructions });
-  }
-  return kernels;
-}
+const { values } = parseArgs({
+  options: {
+    jobs: { type: 'string', default: '2' },
+    json: { type: 'string', default: path.join(root, 'build/cuda-report.json') },
+  },
+});
+const sources = readdirSync(path.join(root, 'native/cuda')).filter((name) => name.endsWith('.cu'));
+const recordOf = (source) => path.join(objects, `${source}.o.json`);
 
-/** The class of an instruction in the mix. */
-function kindOf(opcode) {
-  const known = [
-    [/^mma/, 'mma'],
-    [/^ldmatrix/, 'ldmatrix'],
-    [/^cp\.async/, 'cp.async'],
-    [/^ld\.(global|shared|param|const|local)/, undefined],
-    [/^st\.(global|shared|local)/, undefined],
-    [/^(atom|red)/, 'atomic'],
-    [/^bar/, 'barrier'],
-    [/^shfl/, 'shuffle'],
-    [/^fma.*\.f32/, 'fma.f32'],
-    [/^fma.*\.f64/, 'fma.f64'],
-    [/^(ex2|lg2|rsqrt|sqrt|rcp|sin|cos|tanh)/, 'special function'],
-    [/\.f(16|32|64)$/, 'other float'],
-    [/\.(s|u|b)(16|32|64)$/, 'integer'],
-    [/^(bra|ret|call)/, 'branch'],
+/** Builds the library; objects without a record, which another way of building left, are made again. */
+function buildLibrary() {
+  const launcher = `${process.execPath};${path.join(root, 'scripts/nvcc-recorded.mjs')}`;
+  const options = [
+    '-DKINDLING_CUDA=ON',
+    '-DCMAKE_BUILD_TYPE=Release',
+    `-DCMAKE_CUDA_COMPILER_LAUNCHER=${launcher}`,
+    // All of them, whatever scripts/gpu-check built here.
+    '-UKINDLING_CUDA_ARCHITECTURES',
   ];
-  for (const [pattern, kind] of known) {
-    const found = pattern.exec(opcode);
-    if (found) return kind ?? found[0];
+  const run = (args) => spawnSync('cmake', args, { cwd: root, encoding: 'utf8', maxBuffer: 1 << 28 });
+  const configured = run(['-S', '.', '-B', build, ...options]);
+  if (configured.status !== 0) return configured;
+  for (const source of sources) {
+    const object = path.join(objects, `${source}.o`);
+    const isRecorded = existsSync(recordOf(source)) && existsSync(object);
+    if (!isRecorded || statSync(recordOf(source)).mtimeMs < statSync(object).mtimeMs) rmSync(object, { force: true });
   }
-  return 'other';
+  return run(['--build', build, '--target', 'kindling_cuda', '--parallel', values.jobs]);
 }
 
-/** What ptxas -v said of each kernel on each architecture. */
-function readAssembler(text) {
-  const rows = [];
-  let row;
-  for (const line of text.split('\n')) {
-    const start = /Compiling entry function '(\w+)' for '(sm_\d+)'/.exec(line);
-    if (start)
-      rows.push((row = { name: start[1], architecture: start[2], registers: 0, shared: 0, spilled: 0, stack: 0 }));
-    const memory = /(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads/.exec(line);
-    if (memory && row && row.registers === 0) {
-      row.stack = Number(memory[1]);
-      row.spilled = Number(memory[2]) + Number(memory[3]);
-    }
-    const used = /Used (\d+) registers/.exec(line);
-    if (used && row) {
-      row.registers = Number(used[1]);
-      row.shared = Number(/(\d+) bytes smem/.exec(line)?.[1] ?? 0);
-    }
+/** What `nvcc` calls its own folder; the occupancy calculator is a header in it. */
+function toolkit() {
+  const dry = spawnSync('nvcc', ['--dryrun', 'x.cu'], { encoding: 'utf8' }).stderr;
+  return /TOP=(.*)/.exec(dry)[1].trim();
+}
+
+/** The dynamic shared memory of each kernel, of which no compiler knows: what it was given in its tests on the emulator. */
+function addDynamicShared(rows) {
+  if (!existsSync(emulatedCudaTests)) {
+    console.log('nvcc: dynamic shared memory is not counted, since the tests on the emulator were not built');
+    return;
   }
-  return rows;
+  const folder = mkdtempSync(path.join(tmpdir(), 'kindling-launches-'));
+  try {
+    const file = path.join(folder, 'launches');
+    const env = { ...process.env, KINDLING_EMULATOR_CAPABILITY: '9.0', KINDLING_EMULATOR_LAUNCHES: file };
+    const scope = `--source-file=${askingForMuch.map((name) => `*${name}*`).join(',')}`;
+    const { status, stdout } = spawnSync(emulatedCudaTests, [scope], { cwd: root, env, encoding: 'utf8' });
+    if (status !== 0) throw new Error(`${emulatedCudaTests} failed\n${stdout}`);
+    const seen = new Map();
+    for (const line of readFileSync(file, 'utf8').trim().split('\n')) {
+      const [name, least, most] = line.split(' ');
+      seen.set(name, { leastDynamic: Number(least), mostDynamic: Number(most) });
+    }
+    for (const row of rows) Object.assign(row, seen.get(row.name));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
-/** Compiles one source; resolves with its rows, or with the compiler's words where it failed. */
-function compile(file) {
-  const folder = mkdtempSync(path.join(tmpdir(), 'kindling-nvcc-'));
-  const codes = architectures.map((architecture) => `sm_${architecture}`).join(',');
-  const args = [
-    '-std=c++17',
-    '-O3',
-    '-Inative',
-    '-c',
-    path.join('native/cuda', file),
-    '-o',
-    path.join(folder, 'out.o'),
-  ];
-  args.push('-gencode', 'arch=compute_75,code=sm_75', '-gencode', `arch=compute_80,code=[${codes},compute_80]`);
-  args.push(
-    '--compress-mode=size',
-    '-Werror',
-    'all-warnings',
-    '-Xcompiler',
-    '-fPIC,-fvisibility=hidden,-Wall,-fno-rtti',
-  );
-  args.push('--resource-usage', '--keep', '--keep-dir', folder);
-  const start = performance.now();
-  return new Promise((resolve) => {
-    const child = spawn(process.env.KINDLING_NVCC ?? 'nvcc', args, { cwd: root });
-    let said = '';
-    const listen = (data) => (said += data);
-    child.stdout.on('data', listen);
-    child.stderr.on('data', listen);
-    child.on('error', (error) => resolve({ file, failure: error.message }));
-    child.on('close', (status) => {
-      const seconds = (performance.now() - start) / 1000;
-      if (status !== 0) return resolve({ file, failure: said });
-      const ptx = readdirSync(folder).find((name) => name.endsWith('.ptx') && name.includes('compute_80'));
-      const declared = ptx ? readPtx(readFileSync(path.join(folder, ptx), 'utf8')) : new Map();
-      rmSync(folder, { recursive: true, force: true });
-      const rows = readAssembler(said).map((row) => ({ file, ...row, ...declared.get(row.name) }));
-      resolve({ file, seconds, rows });
-    });
-  });
-}
-
-/** Adds how many blocks are resident on a multiprocessor, by NVIDIA's own calculator. */
+/** Adds how many warps are resident on a multiprocessor, with the most and the least shared memory, by NVIDIA's calculator. */
 function addOccupancy(rows) {
   const folder = mkdtempSync(path.join(tmpdir(), 'kindling-occupancy-'));
   try {
-    const nvcc = execFileSync('sh', ['-c', 'readlink -f "$(command -v nvcc)"'], { encoding: 'utf8' }).trim();
-    const dry = spawnSync('nvcc', ['--dryrun', 'x.cu'], { encoding: 'utf8' }).stderr;
-    const top = /TOP=(.*)/.exec(dry)?.[1].trim() ?? path.dirname(path.dirname(nvcc));
     const program = path.join(folder, 'occupancy');
-    execFileSync('g++', ['-std=c++17', `-I${top}/include`, 'scripts/cuda-occupancy.cc', '-o', program], { cwd: root });
-    const input = rows.map((row) => `${row.registers} ${row.shared} ${row.threads ?? 256}`).join('\n');
-    const answers = execFileSync(program, { input, encoding: 'utf8' }).trim().split('\n');
-    rows.forEach((row, i) => {
-      row.warps = (Number(answers[i]) * (row.threads ?? 256)) / 32;
-      row.occupancy = row.warps / 64;
-    });
+    const args = ['-std=c++17', `-I${toolkit()}/include`, 'scripts/cuda-occupancy.cc', '-o', program];
+    execFileSync('g++', args, { cwd: root });
+    for (const [key, dynamic] of Object.entries({ fewestWarps: 'mostDynamic', mostWarps: 'leastDynamic' })) {
+      const input = rows.map((row) => `${row.registers} ${row.shared + (row[dynamic] ?? 0)} ${row.threads ?? 256}`);
+      const answers = execFileSync(program, { input: input.join('\n'), encoding: 'utf8' })
+        .trim()
+        .split('\n');
+      rows.forEach((row, i) => (row[key] = (Number(answers[i]) * (row.threads ?? 256)) / 32));
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -156,46 +109,53 @@ function readableNames(rows) {
   });
 }
 
-const only = option('--only', '').split(',').filter(Boolean);
-const sources = readdirSync(path.join(root, 'native/cuda'))
-  .filter((name) => name.endsWith('.cu'))
-  .filter((name) => only.length === 0 || only.some((prefix) => name.startsWith(prefix)));
-const queue = [...sources];
-const results = [];
-async function work() {
-  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-    const result = await compile(file);
-    results.push(result);
-    const spilling = result.rows?.filter(({ spilled }) => spilled > 0).length ?? 0;
-    const outcome = result.failure ? 'failed' : `${result.seconds.toFixed(0)} s, ${spilling} spilling`;
-    console.log(`${file}: ${outcome}`);
-  }
+/** What the addon says of the library: it must take it, whether or not there is a device. */
+function load() {
+  setup();
+  const say = 'console.log(require("./dist/lib").cudaStatus().reason ?? "a device is there")';
+  const env = { ...process.env, KINDLING_CUDA_LIBRARY: library };
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['-e', say], { cwd: root, env, encoding: 'utf8' });
+  const reason = stdout.trim();
+  return { reason: reason || stderr, works: status === 0 && /a device is there|driver|no CUDA device/.test(reason) };
 }
-await Promise.all(Array.from({ length: Number(option('--jobs', '2')) }, work));
 
-let failures = 0;
-for (const { file, failure } of results.filter((result) => result.failure)) {
-  failures++;
-  console.log(`${file}: nvcc failed\n${failure}`);
+const start = performance.now();
+const built = buildLibrary();
+if (built.status !== 0) {
+  console.log(`${built.stdout}${built.stderr}\nnvcc: the library was not built\n0 passed, 1 failed`);
+  process.exit(1);
 }
-const rows = results.flatMap((result) => result.rows ?? []);
-for (const row of rows.filter(({ file, spilled }) => spilled > 0 && hot.test(file))) {
-  failures++;
-  console.log(`${row.file}: ${row.name} spills ${row.spilled} bytes on ${row.architecture}`);
+const seconds = (performance.now() - start) / 1000;
+const records = sources.map((source) => JSON.parse(readFileSync(recordOf(source), 'utf8')));
+records.sort((a, b) => b.seconds - a.seconds);
+const rows = records.flatMap(({ source, rows: found }) => found.map((row) => ({ file: source, ...row })));
+const spilling = rows.filter(({ spilled }) => spilled > 0);
+for (const row of spilling) {
+  const verdict = hot.test(row.file) ? ', and is hot' : '';
+  console.log(`${row.file}: ${row.name} spills ${row.spilled} bytes on ${row.architecture}${verdict}`);
 }
 const shown = rows.filter((row) => row.architecture === reported);
-if (shown.length > 0) {
-  addOccupancy(shown);
-  readableNames(shown);
-}
-const json = path.resolve(root, option('--json', 'build/cuda-report.json'));
-mkdirSync(path.dirname(json), { recursive: true });
-writeFileSync(json, `${JSON.stringify(shown, null, 1)}\n`);
-const spilling = new Set(rows.filter(({ spilled }) => spilled > 0).map(({ name }) => name)).size;
-const fewest = shown.reduce((least, row) => Math.min(least, row.warps), Infinity);
+addDynamicShared(shown);
+addOccupancy(shown);
+readableNames(shown);
+writeFileSync(values.json, `${JSON.stringify(shown, null, 1)}\n`);
+
+const compiled = records.reduce((sum, record) => sum + record.seconds, 0);
+const longest = records.slice(0, 5).map((record) => `${record.source} ${record.seconds.toFixed(0)}`);
 console.log(
-  `nvcc: ${results.length} sources for 7 architectures, ${shown.length} kernels, ${spilling} with spills, ` +
-    `${fewest} warps on a multiprocessor of ${reported} at least; ${path.relative(root, json)}`,
+  `nvcc: built in ${seconds.toFixed(0)} s; compilations took ${compiled.toFixed(0)} s (${longest.join(', ')})`,
 );
-console.log(`${results.length - results.filter(({ failure }) => failure).length} passed, ${failures} failed`);
-process.exit(failures === 0 && results.length > 0 ? 0 : 1);
+const architectures = new Set(rows.map(({ architecture }) => architecture)).size;
+const names = new Set(spilling.map(({ name }) => name)).size;
+const fewest = shown.reduce((least, row) => Math.min(least, row.fewestWarps), Infinity);
+console.log(
+  `nvcc: ${sources.length} sources for ${architectures} architectures, ${shown.length} kernels, ${names} with spills, ` +
+    `${fewest} warps on a multiprocessor of ${reported} at least; ${path.relative(root, values.json)}`,
+);
+const loaded = load();
+console.log(`${path.relative(root, library)}: ${(statSync(library).size / 2 ** 20).toFixed(1)} MiB; ${loaded.reason}`);
+const failed = new Set(spilling.filter(({ file }) => hot.test(file)).map(({ file }) => file)).size;
+const failures = failed + (loaded.works ? 0 : 1);
+// A source with all its kernels is a check, and so is the library.
+console.log(`${sources.length + 1 - failures} passed, ${failures} failed`);
+process.exit(failures === 0 ? 0 : 1);

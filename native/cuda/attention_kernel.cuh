@@ -27,6 +27,7 @@ struct AttentionPlan {
   uint32_t rowTiles, chunks;  // of rows; of the results' columns
   float scale;
   bool causal, resident;  // whether all of x stays in shared memory
+  int ahead;              // pieces on their way while one is used: 1, or 0 for want of shared memory
 
   /// How many keys a query sees.
   __device__ __forceinline__ int shown(int query) const {
@@ -34,10 +35,11 @@ struct AttentionPlan {
   }
 };
 
-/// Floats of shared memory: the pipeline's two stages, the weights, and x where it stays.
+/// Floats of shared memory: the pipeline's stages, the weights, and x where it stays.
 struct AttentionShared {
-  int stage, weights, x[2];
+  int stage, stages, weights, x[2];
 
+  AttentionShared() = default;
   AttentionShared(const AttentionPlan& plan, int products, int outputs, int columns) {
     const auto pieces = [](int depth) {
       return (depth + kAttentionDepth - 1) / kAttentionDepth * kAttentionPiece;
@@ -45,13 +47,14 @@ struct AttentionShared {
     const int plain = kAttentionDepth * (columns + 8);
     const int transposed = kAttentionPiece * (plan.resident ? 1 : 2);
     stage = plain > transposed ? plain : transposed;
+    stages = plan.ahead + 1;
     weights = kAttentionSide * kAttentionRow * outputs;
     for (int i = 0; i < 2; ++i) {
       x[i] = plan.resident && i < products ? pieces(plan.x[i].columns) : 0;
     }
   }
   size_t bytes() const {
-    return sizeof(float) * static_cast<size_t>(2 * stage + weights + x[0] + x[1]);
+    return sizeof(float) * static_cast<size_t>(stages * stage + weights + x[0] + x[1]);
   }
 };
 
@@ -75,7 +78,7 @@ class AttentionBlock {
     outer_ = head_ / static_cast<uint32_t>(plan.heads);
     inOuter_ = head_ - outer_ * static_cast<uint32_t>(plan.heads);
     stages_ = memory;
-    weights_ = memory + 2 * shared.stage;
+    weights_ = memory + shared.stages * shared.stage;
     x_[0] = weights_ + shared.weights;
     x_[1] = x_[0] + shared.x[0];
     pieces_[0] = piecesOf(plan.x[0]);
@@ -88,27 +91,36 @@ class AttentionBlock {
     for (int i = 0; i < Body::kOutputs; ++i) clear(outs_[i]);
     if (plan_.resident) copyRows();
     const int begin = body.firstTile(plan_), end = body.endTile(plan_);
-    if (begin < end) start(begin, 0, 0);
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+    constexpr int ahead = 1;  // there is room for two stages, and none in the registers for this
+#else
+    const int ahead = plan_.ahead;
+#endif
+    if (ahead > 0 && begin < end) start(begin, 0, 0);
     gpu::cpAsyncCommit();
     int stage = 0;
     for (int tile = begin; tile < end; ++tile) {
       clear(scores_);
       if (Body::kProducts > 1) clear(slopes_);
       for (int piece = 0; piece < pieces(); ++piece) {
-        gpu::cpAsyncWait<0>();
+        if (ahead > 0) gpu::cpAsyncWait<0>();
         __syncthreads();
-        if (piece + 1 < pieces()) {
-          start(tile, piece + 1, stage ^ 1);
+        if (piece + ahead < pieces()) {
+          start(tile, piece + ahead, stage ^ ahead);
         } else if (tile + 1 < end) {
-          start(tile + 1, 0, stage ^ 1);
+          start(tile + 1, 0, stage ^ ahead);
         }
         gpu::cpAsyncCommit();
+        if (ahead == 0) {
+          gpu::cpAsyncWait<0>();
+          __syncthreads();
+        }
         if (piece == pieces_[0] + pieces_[1]) {
           body.weigh(plan_, tile * kAttentionSide, scores_, slopes_, outs_, weights_);
           __syncwarp();
         }
         use(piece, stages_ + stage * stage_);
-        stage ^= 1;
+        stage ^= ahead;
       }
     }
     gpu::cpAsyncWait<0>();
@@ -262,12 +274,19 @@ Status launchAttention(AttentionPlan plan, int64_t matrices) {
   plan.rowTiles = static_cast<uint32_t>(ceilDivide(plan.rows, kAttentionSide));
   const int64_t blocks = int64_t{plan.chunks} * plan.rowTiles * matrices;
   if (blocks > INT32_MAX) return fail(Status::unsupported, "attention: too many blocks");
-  // Two blocks on a multiprocessor with x in shared memory, or without.
-  plan.resident = true;
-  AttentionShared shared(plan, Body::kProducts, Body::kOutputs, kColumns);
-  if (shared.bytes() > static_cast<size_t>(gpu::deviceInfo().sharedBytesPerBlock)) {
-    plan.resident = false;
+  // The fastest that the device's shared memory has room for. The last takes 54 KiB at most, of the
+  // 64 that compute capability 7.5 has.
+  constexpr struct {
+    bool resident;
+    int ahead;
+  } kWays[] = {{true, 1}, {false, 1}, {false, 0}};
+  const size_t room = static_cast<size_t>(gpu::deviceInfo().sharedBytesPerBlock);
+  AttentionShared shared = {};
+  for (const auto& way : kWays) {
+    plan.resident = way.resident;
+    plan.ahead = way.ahead;
     shared = AttentionShared(plan, Body::kProducts, Body::kOutputs, kColumns);
+    if (shared.bytes() <= room) break;
   }
   const auto kernel = attentionKernel<Body, By, kColumns>;
   const Status status =

@@ -293,7 +293,8 @@ __global__ void __launch_bounds__(Tile<kTileRows, kTileColumns, kTf32, true>::kT
                        panel + static_cast<int64_t>(depth + k) * plan.paddedRows + row);
       }
     }
-#pragma unroll
+    // Four reaches at a time: more would push sums out of the registers (sm_120).
+#pragma unroll 4
     for (int i = 0; i < kDepth * kTileColumns / kThreads; ++i) {
       const int k = thread / kTileColumns + i * (kThreads / kTileColumns);
       const Reach to = reach[depth + k];

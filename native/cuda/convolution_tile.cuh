@@ -24,6 +24,8 @@ struct Tile {
   static constexpr int kColumnPitch = kTileColumns + kPad;
   static constexpr int kPanel = kDepth * (kRowPitch + kColumnPitch);  // floats of a stage
   static constexpr int kSharedBytes = kStages * kPanel * 4;
+  static_assert(kSharedBytes <= (kTf32 ? gpu::kSharedBytesWithTf32 : size_t{48} << 10),
+                "no device refuses the launch");
   // Of the columns that a thread holds, so many are neighbours.
   static constexpr int kNeighbours = kTf32 ? 2 : 4;
 

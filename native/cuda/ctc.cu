@@ -275,7 +275,7 @@ struct Sample {
 };
 
 template <typename T>
-__global__ void __launch_bounds__(kMostThreads)
+__global__ void __launch_bounds__(kMostThreads, 2)
     runSamples(Problem p, const T* __restrict__ logProbs, Workspace<T> w, T* __restrict__ losses,
                T* __restrict__ gradients) {
   GPU_SHARED(T, room, [32]);

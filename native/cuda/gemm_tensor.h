@@ -9,6 +9,7 @@ namespace cuda {
 
 template <class Shape>
 Status launchTensorShape(const GemmPlan<typename Shape::Element, float>& plan, uint32_t blocks) {
+  static_assert(Shape::kSharedBytes <= gpu::kSharedBytesWithTf32, "no device refuses the launch");
   const auto kernel = gemmTensorKernel<Shape>;
   const Status status =
       gpu::allowSharedBytes(reinterpret_cast<const void*>(kernel), Shape::kSharedBytes);

@@ -16,6 +16,9 @@ namespace kindling {
 namespace cuda {
 namespace gpu {
 
+/// What a block may have on every device with TF32: 99 KiB on 8.6, 8.9 and 12.0, more on others.
+constexpr size_t kSharedBytesWithTf32 = size_t{99} << 10;
+
 #ifdef KINDLING_CUDA_EMULATOR
 
 using emulator::ldmatrixX4;

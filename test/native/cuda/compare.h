@@ -47,6 +47,14 @@ inline const Backend& cudaBackend(int32_t device = 0) {
   return *backend;
 }
 
+/// Compute capability 8.0 and above: TF32 and 16-bit products. Others round nothing.
+inline bool hasTensorCores() {
+  cudaBackend();
+  CudaDeviceInfo info;
+  REQUIRE(cudaApi().describe(0, &info) == Status::ok);
+  return info.major >= 8;
+}
+
 /// The bytes that a view's elements span, and where its first element is in them.
 struct Span {
   int64_t low = 0, bytes = 0;  // low <= 0: from the first element

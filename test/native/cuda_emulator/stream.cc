@@ -4,6 +4,7 @@
 #include <map>
 
 #include "cuda_emulator/device.h"
+#include "cuda_emulator/launches.h"
 #include "cuda_emulator/report.h"
 #include "cuda_emulator/watch.h"
 
@@ -181,6 +182,7 @@ cudaError_t enqueueLaunch(const Launch& launch, cudaStream_t handle, const void*
       return failed(cudaErrorCooperativeLaunchTooLarge);
     }
   }
+  noteLaunch(launch);
   call<KernelWork>(stream, Work::kernel, launch.argumentBytes, [&](KernelWork* work) {
     work->launch = launch;
     work->launch.optedIn = optedIn;
