@@ -53,13 +53,28 @@ const folder = path.join(releaseBuild(arch), 'build');
 step('configuring the tests for arm64', 'cmake', ['-DKINDLING_TESTS=ON', folder]);
 step('building the tests for arm64', 'cmake', ['--build', folder, '--parallel', '2', '--target', 'kindling_tests']);
 
-const scope = process.argv.includes('--all') ? [] : [`--test-case=${cases.join(',')}`];
 const binary = path.join(folder, 'test/native/kindling_tests');
-const { status, stdout, stderr } = spawnSync(qemu, ['-L', sysroot(arch), binary, ...scope], {
-  encoding: 'utf8',
-  maxBuffer: 1 << 28,
-  timeout: maxMs,
-});
+const run = (...args) =>
+  spawnSync(qemu, ['-L', sysroot(arch), binary, ...args], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+    timeout: maxMs,
+  });
+
+/** A case that was renamed would be left out without a word. */
+function requireCases() {
+  const names = run('--list-test-cases').stdout.split('\n');
+  const escaped = (text) => text.replace(/[^\w\s]/g, '\\$&');
+  for (const name of cases) {
+    const pattern = new RegExp(`^${name.split('*').map(escaped).join('.*')}$`, 'i');
+    if (!names.some((found) => pattern.test(found)))
+      stop(`no C++ test is called ${name}: mend scripts/arm64-tests.mjs`);
+  }
+}
+
+const all = process.argv.includes('--all');
+if (!all) requireCases();
+const { status, stdout, stderr } = run(...(all ? [] : [`--test-case=${cases.join(',')}`]));
 const [, passed, failed] = /test cases:\s*\d+\s*\|\s*(\d+) passed\s*\|\s*(\d+) failed/.exec(stdout) ?? [0, 0, 0];
 if (status !== 0 || Number(passed) === 0) {
   process.stdout.write(stdout);

@@ -18,10 +18,10 @@ export const prebuildFolder = (arch) => path.join(root, 'prebuilds', `${process.
 const isCross = (arch) => process.platform === 'linux' && arch !== process.arch;
 
 function requireCompiler(arch) {
-  if (!isCross(arch)) return;
+  if (process.platform !== 'linux') return;
   const compiler = `${targets[arch].triplet}-g++`;
   if (spawnSync(compiler, ['--version']).status === 0) return;
-  stop(`${compiler} was not found; on Debian: apt-get install g++-${targets[arch].triplet}`);
+  stop(`${compiler} was not found; on Debian: apt-get install g++-${targets[arch].triplet.replace('_', '-')}`);
 }
 
 /** What scripts/node-gyp-by-cmake.mjs hands to cmake. */

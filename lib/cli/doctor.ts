@@ -82,32 +82,37 @@ function machineOf(file: string): number | null {
   }
 }
 
-/** Loads the addon in a process of its own, since a wrong one may crash it. */
-function examineLoading(file: string, env: Patient['env']): Finding[] {
-  const program = `console.log(JSON.stringify(require(${JSON.stringify(file)}).describe()))`;
+/** Runs a program that prints JSON in a process of its own, since it may crash; what went wrong, or what it printed. */
+function tryOut(program: string, env: Patient['env']): { failure: string } | { result: unknown } {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, ['-e', program], {
     encoding: 'utf8',
     env: { ...process.env, ...env },
   });
-  if (signal !== null) {
-    return [
-      problem(
-        `${file} crashes the process (${signal}) when it is loaded`,
-        'reinstall the package; if that does not help, report it',
-      ),
-    ];
+  if (signal !== null) return { failure: `the process crashes (${signal})` };
+  if (status === 0) return { result: JSON.parse(stdout) as unknown };
+  return { failure: /^\w*Error(?: \[\w+\])?: (.*)$/m.exec(stderr)?.[1] ?? stderr.trim().split('\n').pop() ?? '' };
+}
+
+function examineLoading(file: string, env: Patient['env']): Finding[] {
+  const tried = tryOut(`console.log(JSON.stringify(require(${JSON.stringify(file)}).describe()))`, env);
+  if ('failure' in tried) {
+    const advice =
+      'reinstall the package: `npm uninstall kindling && npm install kindling`; if that does not help, report it';
+    return [problem(`${file} cannot be loaded: ${tried.failure}`, advice)];
   }
-  if (status !== 0) {
-    const reason = /^\w*Error: (.*)$/m.exec(stderr)?.[1] ?? stderr.trim().split('\n').pop() ?? '';
-    return [
-      problem(
-        `${file} cannot be loaded: ${reason}`,
-        'reinstall the package: `npm uninstall kindling && npm install kindling`',
-      ),
-    ];
-  }
-  const { isaProblem } = JSON.parse(stdout) as { isaProblem: string };
+  const { isaProblem } = tried.result as { isaProblem: string };
   return isaProblem === '' ? [] : [remark(isaProblem, 'unset KINDLING_ISA, or name a level that the CPU has')];
+}
+
+/** Whether the library computes; only where nothing else is wrong. */
+export function examineRunning({ folder, env }: Pick<Patient, 'folder' | 'env'>): Finding[] {
+  const program = `
+    const { matmul, ones } = require(${JSON.stringify(path.join(folder, 'dist/lib'))});
+    console.log(matmul(ones([8, 8]), ones([8, 8])).sum().item());`;
+  const tried = tryOut(program, env);
+  if ('failure' in tried) return [problem(`a product of matrices fails: ${tried.failure}`, 'mend that, or report it')];
+  if (tried.result === 512) return [];
+  return [problem(`a product of matrices is wrong: ${JSON.stringify(tried.result)} for 512`, 'report it')];
 }
 
 /** The addons of the package, in the order in which they are looked for. */
@@ -217,18 +222,14 @@ export function examine(patient: Patient): Finding[] {
 }
 
 export function doctor(): number {
-  const found = examine({
-    folder: packageFolder(),
-    workingFolder: process.cwd(),
-    node: process.version,
-    platform: process.platform,
-    arch: process.arch,
-    glibc: glibcVersion(),
-    env: process.env,
-  });
-  console.log(`Kindling ${version()} in ${packageFolder()}`);
+  const folder = packageFolder();
+  const { version: node, platform, arch, env } = process;
+  const found = examine({ folder, workingFolder: process.cwd(), node, platform, arch, glibc: glibcVersion(), env });
+  const isWrong = ({ kind }: Finding): boolean => kind === 'problem';
+  if (!found.some(isWrong)) found.unshift(...examineRunning({ folder, env }));
+  console.log(`Kindling ${version()} in ${folder}`);
   for (const { kind, text, advice } of found) console.log(`${kind}: ${text}\n  → ${advice}`);
-  const problems = found.filter(({ kind }) => kind === 'problem').length;
+  const problems = found.filter(isWrong).length;
   console.log(
     problems === 0 ? 'Nothing is wrong: the library loads and runs here.' : `${String(problems)} to be mended`,
   );

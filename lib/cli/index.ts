@@ -61,11 +61,13 @@ async function main(words: readonly string[]): Promise<number> {
       options(args, []);
       return (await import('./doctor')).doctor();
     case '--version':
+    case '-v':
       console.log((await import('./installation')).version());
       return 0;
     case undefined:
     case 'help':
     case '--help':
+    case '-h':
       console.log(usage);
       return command === undefined ? 2 : 0;
     default:

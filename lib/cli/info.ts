@@ -5,12 +5,10 @@ import { glibcVersion, packageFolder, version } from './installation';
 
 const gibibytes = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
-/** What is known about CUDA: that there is a device, or why not. */
+/** Whether there is a CUDA device, or why not. */
 function cuda(): string {
-  const status = (kindling as { cudaStatus?: () => { available: boolean; reason?: string } }).cudaStatus;
-  if (status === undefined) return 'not part of this version';
-  const { available, reason } = status();
-  return available ? 'available' : `not available: ${reason ?? 'no reason was given'}`;
+  const { available, reason } = kindling.cudaStatus();
+  return available ? `available: ${reason}` : `not available: ${reason}`;
 }
 
 /** The lines of `kindling info`, as names and values. */

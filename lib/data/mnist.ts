@@ -31,6 +31,7 @@ function findFile(dir: string, stem: string, rank: number): string {
     const file = path.join(dir, name);
     if (existsSync(file)) return file;
   }
+  if (!existsSync(dir)) throw new DataError(`mnist: there is no folder ${dir}`);
   throw new DataError(`mnist: ${dir} has no ${names[0]} (nor ${names[1]}, nor either with .gz)`);
 }
 

@@ -70,6 +70,9 @@ struct Reflectors {
   static int64_t workSize(int64_t cols) { return kBlock * kBlock + 2 * kBlock * cols; }
 };
 
+/// In this unit the least numbers have normal squares.
+constexpr double kTinyUnit = 0x1p-600;
+
 /// Makes the reflector that takes x to (beta, 0, ..., 0); x becomes v, with v[0] = 1.
 double makeReflector(double* x, int64_t n, double* tau);
 

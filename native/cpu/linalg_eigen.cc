@@ -18,6 +18,7 @@ namespace {
 constexpr double kEpsilon = 2.220446049250313e-16;
 // Below this an element is 0: matrices are scaled to a largest element near 1.
 constexpr double kTiny = 1e-290;
+constexpr double kLeastNormal = 2.2250738585072014e-308;
 // QR steps per eigenvalue before giving up; two or three are usual.
 constexpr int64_t kMostSteps = 60;
 
@@ -29,7 +30,10 @@ struct Givens {
 KINDLING_INLINE Givens givens(double x, double z) {
   if (z == 0) return {1, 0, x};
   const double r = std::hypot(x, z);
-  return {x / r, z / r, r};
+  if (r >= kLeastNormal) return {x / r, z / r, r};
+  // A subnormal r has too few digits for c² + s² = 1.
+  const double unit = std::hypot(x / kTinyUnit, z / kTinyUnit);
+  return {x / kTinyUnit / unit, z / kTinyUnit / unit, r};
 }
 
 KINDLING_INLINE bool negligible(double e, double d0, double d1) {

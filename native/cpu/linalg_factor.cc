@@ -14,6 +14,9 @@ namespace KINDLING_ISA {
 namespace {
 
 constexpr int64_t kBlock = Reflectors::kBlock;
+// Sums of squares below this have lost digits to subnormals, and a reflector made of them would not
+// be orthogonal.
+constexpr double kFewDigits = 1e-290;
 
 KINDLING_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -224,18 +227,24 @@ int64_t factorCholesky(const Matrix& a) {
 }
 
 double makeReflector(double* x, int64_t n, double* tau) {
-  const double rest = n > 1 ? dot(x + 1, x + 1, n - 1) : 0;
+  const auto squares = [&] { return n > 1 ? dot(x + 1, x + 1, n - 1) : 0; };
+  double rest = squares(), unit = 1;
+  if (x[0] * x[0] + rest < kFewDigits) {
+    unit = kTinyUnit;
+    scale(1 / unit, x, n);
+    rest = squares();
+  }
   const double alpha = x[0];
   x[0] = 1;
   if (rest == 0) {
     *tau = 0;
-    return alpha;
+    return alpha * unit;
   }
   const double norm = std::sqrt(alpha * alpha + rest);
   const double beta = alpha >= 0 ? -norm : norm;
   scale(1 / (alpha - beta), x + 1, n - 1);
   *tau = (beta - alpha) / beta;
-  return beta;
+  return beta * unit;
 }
 
 void factorQR(const Matrix& a, const Reflectors& q) {

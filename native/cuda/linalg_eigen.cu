@@ -17,6 +17,7 @@ constexpr unsigned kEigenThreads = 512;
 constexpr double kEpsilon = 2.220446049250313e-16;
 // Below this an element is 0: matrices are scaled to a largest element near 1.
 constexpr double kTiny = 1e-290;
+constexpr double kLeastNormal = 2.2250738585072014e-308;
 // QR steps per eigenvalue before giving up; two or three are usual.
 constexpr int64_t kMostSteps = 60;
 
@@ -45,7 +46,10 @@ struct Givens {
 __device__ __forceinline__ Givens givens(double x, double z) {
   if (z == 0) return {1, 0, x};
   const double r = hypot(x, z);
-  return {x / r, z / r, r};
+  if (r >= kLeastNormal) return {x / r, z / r, r};
+  // A subnormal r has too few digits for c² + s² = 1.
+  const double unit = hypot(x / kTinyUnit, z / kTinyUnit);
+  return {x / kTinyUnit / unit, z / kTinyUnit / unit, r};
 }
 
 __device__ __forceinline__ bool negligible(double e, double d0, double d1) {

@@ -41,12 +41,30 @@ struct Rows {
   }
 };
 
+/// Sums of squares below this have lost digits to subnormals, and a reflector made of them would
+/// not be orthogonal. In this unit the squares of the least numbers are normal.
+constexpr double kFewDigits = 1e-290;
+constexpr double kTinyUnit = 0x1p-600;
+
+/// The sum of (x[i] / unit)² from i = 1 on.
+__device__ __forceinline__ double squares(const double* x, int64_t n, double perUnit,
+                                          double* room) {
+  double part = 0;
+  for (int64_t i = 1 + threadIdx.x; i < n; i += blockDim.x) {
+    const double value = x[i] * perUnit;
+    part = fma(value, value, part);
+  }
+  return sumOverBlock(part, room);
+}
+
 /// Makes the reflector that takes x to (beta, 0, ..., 0); x becomes v, with v[0] = 1. Returns beta.
 __device__ __forceinline__ double makeReflector(double* x, int64_t n, double* tau, double* room) {
-  double part = 0;
-  for (int64_t i = 1 + threadIdx.x; i < n; i += blockDim.x) part = fma(x[i], x[i], part);
-  const double rest = sumOverBlock(part, room);
-  const double alpha = x[0];
+  double alpha = x[0], rest = squares(x, n, 1, room), unit = 1;
+  if (alpha * alpha + rest < kFewDigits) {
+    unit = kTinyUnit;
+    alpha /= unit;
+    rest = squares(x, n, 1 / unit, room);
+  }
   __syncthreads();
   if (rest == 0) {
     if (threadIdx.x == 0) {
@@ -54,14 +72,14 @@ __device__ __forceinline__ double makeReflector(double* x, int64_t n, double* ta
       *tau = 0;
     }
     __syncthreads();
-    return alpha;
+    return alpha * unit;
   }
   const double norm = sqrt(alpha * alpha + rest), beta = alpha >= 0 ? -norm : norm;
   const double factor = 1 / (alpha - beta);
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) x[i] = i == 0 ? 1 : x[i] * factor;
+  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) x[i] = i == 0 ? 1 : x[i] / unit * factor;
   if (threadIdx.x == 0) *tau = (beta - alpha) / beta;
   __syncthreads();
-  return beta;
+  return beta * unit;
 }
 
 /// As many threads as are of use for columns or rows of n: whole warps.

@@ -40,6 +40,14 @@ test('doctor finds nothing wrong here', () => {
   expect(status).toBe(0);
 });
 
+test('doctor computes something: a device that is not there is found', () => {
+  const env = { ...process.env, KINDLING_DEVICE: 'cuda:99' };
+  const command = path.join(root, 'dist/lib/cli/index.js');
+  const { status, stdout } = spawnSync(process.execPath, [command, 'doctor'], { encoding: 'utf8', cwd: root, env });
+  expect(stdout).toMatch(/^problem: a product of matrices fails: KINDLING_DEVICE: no device 'cuda:99'/m);
+  expect(status).toBe(1);
+});
+
 test('--version and help', () => {
   const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as { version: string };
   expect(kindling('--version')).toMatchObject({ status: 0, output: `${version}\n` });
@@ -60,8 +68,11 @@ test.each([
   expect(errors).toMatch(/kindling info/);
 });
 
-test('a folder without the files is named', () => {
-  const { status, errors } = kindling('train', 'mnist', '--data', 'docs');
+test.each([
+  ['docs', /docs has no train-images-idx3-ubyte/],
+  ['nowhere', /there is no folder nowhere/],
+])('a folder without the files is named: %s', (folder, message) => {
+  const { status, errors } = kindling('train', 'mnist', '--data', folder);
   expect(status).toBe(1);
-  expect(errors).toMatch(/docs has no train-images-idx3-ubyte/);
+  expect(errors).toMatch(message);
 });

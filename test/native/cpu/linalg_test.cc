@@ -293,6 +293,35 @@ TEST_CASE("linalg: svd of matrices with repeated, zero, huge and tiny singular v
   }
 }
 
+/// Columns whose squares have few digits, or none, beside one of size 1: Q must be orthogonal all
+/// the same.
+TEST_CASE("linalg: qr and svd of columns whose squares are subnormal") {
+  for (const Setting& setting : settings()) {
+    const IsaLevel& level = setting.use();
+    for (const double size : {1e-120, 1e-155, 1e-158, 1e-160, 1e-170, 1e-250, 1e-310}) {
+      CAPTURE(size);
+      const TestTensor a = TestTensor::generate(real, {9, 6}, [&](int64_t i) {
+        return i % 6 == 0 ? (i == 0 ? 1.0 : 0.0) : i < 6 ? 0.0 : size * valueAt(i);
+      });
+      checkSvd(level, a);
+      const TestTensor q(real, {9, 6}), r(real, {6, 6});
+      REQUIRE(run(level, Op::qr, {a}, {q, r}) == Status::ok);
+      CHECK(orthogonality(Dense::of(q)) <= epsilon * std::sqrt(6.0));
+      // Each column by itself, where its digits are not lost before.
+      if (size < 1e-300) continue;
+      const Dense product = Dense::of(q) * Dense::of(r);
+      for (int64_t j = 0; j < 6; ++j) {
+        double error = 0, norm = 0;
+        for (int64_t i = 0; i < 9; ++i) {
+          error = std::fmax(error, std::fabs(product.at(i, j) - a.at(i * 6 + j)));
+          norm = std::fmax(norm, std::fabs(a.at(i * 6 + j)));
+        }
+        CHECK(error <= epsilon * 4 * norm);
+      }
+    }
+  }
+}
+
 void checkEigh(const IsaLevel& level, const Dense& symmetric) {
   const int64_t n = symmetric.rows;
   CAPTURE(nameOf(level));
