@@ -383,8 +383,8 @@ Status addElements(const OpCall& call) {
                   gridFor(static_cast<int64_t>(plan.lines.size), kBlockThreads),
                   dim3(kBlockThreads), 0, plan, index, source, out);
   }
-  if (std::is_floating_point<T>::value && gpu::deterministic()) {
-    return addSorted(call, plan, source, out);
+  if constexpr (std::is_floating_point<T>::value) {
+    if (gpu::deterministic()) return addSorted(call, plan, source, out);
   }
   return launch(addAtomicKernel<T>, gridFor(entries, kBlockThreads), dim3(kBlockThreads), 0, plan,
                 entries, index, source, out);

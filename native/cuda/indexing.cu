@@ -243,9 +243,9 @@ Status addRows(const OpCall& call) {
   const RowPlan plan = planRows(call, rowAxes(out, grad), out, grad, 1);
   T* const to = static_cast<T*>(out.data);
   const T* const from = static_cast<const T*>(grad.data);
-  const int64_t entries = call.inputs[1].size;
-  const bool anyOrder = std::is_integral<T>::value || !gpu::deterministic();
-  if (!anyOrder) return addSorted(plan, entries, to, from);
+  if constexpr (std::is_floating_point<T>::value) {
+    if (gpu::deterministic()) return addSorted(plan, call.inputs[1].size, to, from);
+  }
   return launch(addRowsKernel<T>, gridFor(static_cast<int64_t>(plan.size), kBlockThreads),
                 dim3(kBlockThreads), 0, plan, to, from);
 }

@@ -44,7 +44,8 @@ TEST_CASE("cuda arange and eye") {
       compare(Op::arange, {}, {TestTensor(dtype, {size})}, {}, {2.5, -0.3}, kExact);
     }
   }
-  for (const DType dtype : kTypes) {
+  for (const DType dtype : {DType::float32, DType::int32, DType::boolean, DType::float64,
+                            DType::int64, DType::uint8, DType::float16, DType::bfloat16}) {
     for (const Shape& shape :
          {Shape{0, 3}, Shape{1, 1}, Shape{5, 5}, Shape{3, 70}, Shape{300, 7}}) {
       compare(Op::eye, {}, {TestTensor(dtype, shape)}, {}, {}, kExact);

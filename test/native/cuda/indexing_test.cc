@@ -1,6 +1,8 @@
 // Rows and elements by number on the emulated device, in both modes of adding, with repeated, bad
 // and no numbers.
 
+#include <algorithm>
+
 #include "cuda/compare.h"
 
 using namespace kindling;
@@ -8,8 +10,8 @@ using namespace kindling::testing;
 
 namespace {
 
-const DType kTypes[] = {DType::float32, DType::int32, DType::boolean,
-                        DType::float64, DType::int64, DType::uint8};
+const DType kTypes[] = {DType::float32, DType::int32, DType::boolean, DType::float64,
+                        DType::int64,   DType::uint8, DType::float16, DType::bfloat16};
 const DType kSummed[] = {DType::float32, DType::int32, DType::float64, DType::int64};
 
 double values(int64_t i) { return static_cast<double>(i * 31 % 61) - 20.25; }
@@ -126,7 +128,8 @@ TEST_CASE("cuda gather") {
 TEST_CASE("cuda scatter: writes and sums, by lines and by entries") {
   inBothModes([](Tolerance tolerance) {
     for (const DType dtype : kTypes) {
-      const bool sums = dtype != DType::boolean && dtype != DType::uint8;
+      const bool sums =
+          std::find(std::begin(kSummed), std::end(kSummed), dtype) != std::end(kSummed);
       for (int32_t add = 0; add <= (sums ? 1 : 0); ++add) {
         const Tolerance bound = add ? tolerance : kExact;
         const auto test = [&](const Shape& shape, const Shape& taken, int axis) {

@@ -96,6 +96,17 @@ TEST_CASE("cuda reductions: lengths around groups, blocks and chunks") {
   reduceAll(Op::min, input(Op::min, DType::uint8, {60001, 3}), 1);
 }
 
+TEST_CASE("cuda reductions: every op and dtype in chunks") {
+  for (const Op op : kReductions) {
+    for (const DType dtype : dtypesOf(op)) {
+      reduceAll(op, input(op, dtype, {2, 20011}), 2);
+      TestTensor x = input(op, dtype, {20011, 2});
+      x.set(2 * 15000 + 1, 0);  // in a chunk that is not the first
+      reduceAll(op, x, 1);
+    }
+  }
+}
+
 TEST_CASE("cuda reductions of nothing") {
   for (const Op op : kReductions) {
     for (const DType dtype : dtypesOf(op)) {
