@@ -32,6 +32,10 @@ struct Backend {
 
   /// Calls the kernel with the device made current.
   Status (*run)(DeviceCode device, Kernel kernel, const OpCall& call);
+  /// Whether records that follow each other may run in one launch, and runs some that all join the
+  /// first, as if one after the other.
+  bool (*joins)(const OpCall& first, const OpCall& next);
+  Status (*runTogether)(DeviceCode device, const OpCall* const* calls, int count);
   /// From another device of the same library.
   Status (*copyFromDevice)(DeviceCode device, void* destination, DeviceCode sourceDevice,
                            const void* source, size_t bytes);

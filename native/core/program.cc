@@ -245,7 +245,8 @@ int64_t Program::bytesOf(size_t i) const {
   return view.size * static_cast<int64_t>(sizeOf(view.dtype));
 }
 
-Status Program::runStep(const Step& step, const double* live, char* const* at, OpCall* call) const {
+Status Program::makeCall(const Step& step, const double* live, char* const* at,
+                         OpCall* call) const {
   const OpInfo& info = opInfo(step.op);
   call->op = step.op;
   const int32_t* operand = operands_.data() + step.operands;
@@ -259,8 +260,25 @@ Status Program::runStep(const Step& step, const double* live, char* const* at, O
   }
   fillAttributes(step, step.live < 0 ? numbers_.data() + step.numbers : live + step.live, call);
   // Only live attributes can differ from what was checked when the program was made.
-  const Status valid = step.live < 0 ? Status::ok : validate(*call);
-  return valid == Status::ok ? runKernel(*backend_, *call) : valid;
+  return step.live < 0 ? Status::ok : validate(*call);
+}
+
+/// Runs steps [first, next) at once, those that the backend joins with `call`, the first; finds
+/// `next`, at most `end`.
+Status Program::runJoined(const OpCall& call, size_t first, size_t end, char* const* at,
+                          const double* live, size_t* next) const {
+  std::vector<OpCall> calls = {call};
+  for (*next = first + 1; *next < end && steps_[*next].op == call.op; ++*next) {
+    OpCall more;
+    const Status status = makeCall(steps_[*next], live, at, &more);
+    if (status != Status::ok) return status;
+    if (!backend_->joins(call, more)) break;
+    calls.push_back(more);
+  }
+  std::vector<const OpCall*> pointers;
+  for (const OpCall& each : calls) pointers.push_back(&each);
+  return backend_->runTogether(backend_->device, pointers.data(),
+                               static_cast<int>(pointers.size()));
 }
 
 std::unique_ptr<char* []> Program::place(void* arena, void* const* data) const {
@@ -277,9 +295,15 @@ Status Program::runSteps(size_t first, size_t end, char* const* at, const double
                          double* seconds) const {
   OpCall call;
   using Clock = std::chrono::steady_clock;
-  for (size_t i = first; i < end; ++i) {
+  for (size_t i = first, next; i < end; i = next) {
     const Clock::time_point start = seconds ? Clock::now() : Clock::time_point();
-    Status status = runStep(steps_[i], live, at, &call);
+    next = i + 1;
+    Status status = makeCall(steps_[i], live, at, &call);
+    if (status == Status::ok) {
+      // Where steps are timed each is by itself.
+      const bool joins = !seconds && backend_->joins && backend_->joins(call, call);
+      status = joins ? runJoined(call, i, end, at, live, &next) : runKernel(*backend_, call);
+    }
     if (status == Status::ok && seconds && backend_->synchronize) {
       status = backend_->synchronize(backend_->device);
     }

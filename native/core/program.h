@@ -85,7 +85,9 @@ class Program {
   Status parseStep(Reader& reader);
   Status checkReach(const Value& value) const;
   void fillAttributes(const Step& step, const double* from, OpCall* call) const;
-  Status runStep(const Step& step, const double* live, char* const* at, OpCall* call) const;
+  Status makeCall(const Step& step, const double* live, char* const* at, OpCall* call) const;
+  Status runJoined(const OpCall& call, size_t first, size_t end, char* const* at,
+                   const double* live, size_t* next) const;
 
   const Backend* backend_ = nullptr;
   std::unique_ptr<ProgramReplay> replay_;

@@ -10,7 +10,7 @@
 namespace kindling {
 
 /// Counted up when the meaning of anything here or in backend.h changes.
-constexpr uint32_t kCudaAbi = 1;
+constexpr uint32_t kCudaAbi = 2;
 
 /// Why there is no device, in the order of what is looked for.
 enum class CudaState : int32_t {

@@ -8,6 +8,7 @@
 #include "cuda/api.h"
 #include "cuda/device_state.h"
 #include "cuda/kernel_table.h"
+#include "cuda/optimizers.h"
 
 namespace kindling {
 namespace cuda {
@@ -27,15 +28,25 @@ Status copyWithin(DeviceCode device, void* destination, const void* source, size
   return enter(device) ? gpu::copyOnDevice(destination, source, bytes) : Status::deviceFailed;
 }
 
-Status run(DeviceCode device, Kernel kernel, const OpCall& call) {
+/// Runs `body`, which launches an op's kernels.
+template <typename Body>
+Status runAs(DeviceCode device, Op op, const Body& body) {
   Stream* const stream = enter(device);
   if (!stream) return Status::deviceFailed;
   Current& here = current();
-  here.op = opInfo(call.op).name;
-  Status status = kernel(call);
+  here.op = opInfo(op).name;
+  Status status = body();
   if (status == Status::ok && isBlocking() && !here.capture) status = synchronize(*stream);
   here.op = nullptr;
   return status;
+}
+
+Status run(DeviceCode device, Kernel kernel, const OpCall& call) {
+  return runAs(device, call.op, [&] { return kernel(call); });
+}
+
+Status runTogether(DeviceCode device, const OpCall* const* calls, int count) {
+  return runAs(device, calls[0]->op, [&] { return stepTogether(calls, count); });
 }
 
 Status synchronizeDevice(DeviceCode device) {
@@ -69,6 +80,8 @@ void fill(Table& table, DeviceCode device) {
   backend.copyFromHost = copyFromHost;
   backend.copyToHost = copyToHost;
   backend.run = run;
+  backend.joins = stepsJoin;
+  backend.runTogether = runTogether;
   backend.copyFromDevice = copyFromDevice;
   backend.copyWithin = copyWithin;
   backend.synchronize = synchronizeDevice;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "core/program_words.h"
 #include "core/storage.h"
 #include "cuda/compare.h"
+#include "cuda_emulator/schedule.h"
 #include "doctest/doctest.h"
 
 namespace kindling {
@@ -257,6 +259,41 @@ TEST_CASE(
   REQUIRE(program->replay() != nullptr);
   CHECK(program->replay()->recordings() == 2);
   CHECK(program->replay()->launches() == 10);
+}
+
+TEST_CASE("cuda programs: neighbouring updates of one optimizer are one launch") {
+  constexpr int kParameters = 5;
+  // Three with one learning rate and two with another; param, grad and an unused velocity each.
+  Words words(3 * kParameters, 3 * kParameters, kParameters, 0);
+  for (int i = 0; i < 3 * kParameters; ++i) {
+    words.binding(i % 3 == 1 ? Role::captured : Role::updated);
+  }
+  for (int i = 0; i < 3 * kParameters; ++i) words.value(i, 0);
+  for (int i = 0; i < kParameters; ++i) {
+    const double at = 3 * i;
+    words.step(Op::sgdStep, {at, at + 1, at + 2, 0, 1, i < 3 ? 0.5 : 0.25, 0, 0, 0});
+  }
+  std::shared_ptr<const Program> program;
+  REQUIRE_MESSAGE(words.parse(&program, cudaBackend()) == Status::ok,
+                  std::string(lastErrorMessage()));
+  std::vector<std::unique_ptr<Memory>> memory;
+  std::vector<void*> data;
+  for (int i = 0; i < 3 * kParameters; ++i) {
+    memory.push_back(std::make_unique<Memory>(kBytes));
+    data.push_back(memory.back()->data);
+    const float value = i % 3 == 0 ? 1.0f : i % 3 == 1 ? 2.0f : 0.0f;
+    REQUIRE(send(data.back(), std::vector<float>(kLength, value)) == Status::ok);
+  }
+  const uint64_t before = cuda::emulator::counters().launches;
+  REQUIRE_MESSAGE(program->run(nullptr, data.data(), nullptr) == Status::ok,
+                  std::string(lastErrorMessage()));
+  REQUIRE(cudaBackend().synchronize(cudaBackend().device) == Status::ok);
+  CHECK(cuda::emulator::counters().launches == before + 2);
+  for (int i = 0; i < kParameters; ++i) {
+    const float wanted = i < 3 ? 0.0f : 0.5f;
+    CHECK(receive(data[static_cast<size_t>(3 * i)], kLength) ==
+          std::vector<float>(kLength, wanted));
+  }
 }
 
 /// total += x + x, by way of the arena; out = total.
