@@ -11,6 +11,8 @@ import { root, setup } from './setup.mjs';
 import { requireTools } from './tools.mjs';
 
 const jestArguments = process.argv.slice(2);
+/** A run of Jest that has not ended by then hangs: what a test left running keeps the process alive. Milliseconds. */
+const longestRun = 20 * 60_000;
 /**
  * What also runs with all tensors on the CUDA backend: the whole operator table, layers, optimizers, gradients, compiled
  * steps, training. Files, printing, processes and the examples on whole datasets have nothing to do with it.
@@ -56,6 +58,8 @@ function runJest(isa, filters = jestArguments, environment = {}) {
     const result = spawnSync(process.execPath, args, {
       cwd: root,
       stdio: ['ignore', 'ignore', 'inherit'],
+      timeout: longestRun,
+      killSignal: 'SIGKILL',
       env: {
         ...process.env,
         KINDLING_ISA: isa,
@@ -64,6 +68,8 @@ function runJest(isa, filters = jestArguments, environment = {}) {
         ...environment,
       },
     });
+    if (result.signal !== null)
+      console.log(`Jest was ended by ${result.signal}; the longest it may run is ${longestRun / 60_000} min`);
     return countsOf(report, result);
   } finally {
     rmSync(folder, { recursive: true, force: true });

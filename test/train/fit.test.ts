@@ -1,4 +1,5 @@
 import { data, manualSeed, nn, numThreads, optim, tensor, type AnyTensor, type Tensor } from '../../lib';
+import { testOfHost } from '../ofHost';
 
 /** Points in a plane, labelled by the quadrant they are in. */
 function quadrants(count: number): data.TensorDataset {
@@ -91,23 +92,30 @@ describe('fit', () => {
     expect(await train(true)).toEqual(await train(false));
   });
 
-  test('leaves the event loop free', async () => {
-    manualSeed(1);
-    const model = nn
-      .sequential(nn.linear(2, 256), nn.relu(), nn.linear(256, 4))
-      .compile({ optimizer: 'adam', ...settings });
-    // The best of some: on a busy machine the loop waits for a core, too.
-    let msPerTurn = Infinity;
-    for (let i = 0; i < 8 && msPerTurn > 20; i++) {
-      let turns = 0;
-      const timer = setInterval(() => turns++, 1);
-      const start = performance.now();
-      await model.fit(quadrants(4000), { epochs: 40, batchSize: 16, verbose: 0 });
-      clearInterval(timer);
-      msPerTurn = (performance.now() - start) / turns;
-    }
-    expect(msPerTurn).toBeLessThan(20);
-  }, 60_000);
+  testOfHost(
+    'leaves the event loop free',
+    async () => {
+      manualSeed(1);
+      const model = nn
+        .sequential(nn.linear(2, 256), nn.relu(), nn.linear(256, 4))
+        .compile({ optimizer: 'adam', ...settings });
+      // The best of some: on a busy machine the loop waits for a core, too.
+      let msPerTurn = Infinity;
+      for (let i = 0; i < 8 && msPerTurn > 20; i++) {
+        let turns = 0;
+        const timer = setInterval(() => turns++, 1);
+        const start = performance.now();
+        try {
+          await model.fit(quadrants(4000), { epochs: 40, batchSize: 16, verbose: 0 });
+        } finally {
+          clearInterval(timer);
+        }
+        msPerTurn = (performance.now() - start) / turns;
+      }
+      expect(msPerTurn).toBeLessThan(20);
+    },
+    60_000,
+  );
 
   test('stops at a signal and keeps the weights', async () => {
     const model = network().compile({ optimizer: 'adam', ...settings });
