@@ -1,15 +1,16 @@
 // The matrix product after Goto and BLIS: blocks of k, operands packed where that pays, a tile of
-// the result in registers. gemm_plan.h decides, gemm_pack.h copies, gemm_microkernel.h computes;
-// gemm_dot.h and gemm_stream.h serve products with very few rows, where only memory counts.
+// the result in registers. gemm_plan.h decides, gemm_pack.h copies, gemm_microkernel.h computes,
+// gemm_first_tile.h does both at once; gemm_few.h serves products with very few rows, where only
+// memory counts.
 
 #include "cpu/gemm.h"
 
-#include "cpu/gemm_dot.h"
+#include "cpu/gemm_few.h"
+#include "cpu/gemm_first_tile.h"
 #include "cpu/gemm_microkernel.h"
 #include "cpu/gemm_pack.h"
 #include "cpu/gemm_plan.h"
 #include "cpu/gemm_scratch.h"
-#include "cpu/gemm_stream.h"
 #include "cpu/parallel.h"
 
 namespace kindling {
@@ -103,11 +104,12 @@ void packPanels(const Block<T, S>& block, int64_t begin, int64_t end) {
 }
 
 /// The kernels of a product: by whether a tile has the larger number of rows, and by whether it is
-/// of the last panel.
+/// of the last panel. `first` are those that pack their panel, or null.
 template <typename T>
 struct TileKernels {
   int64_t smallRows;
   TileKernelOf<T> kernels[2][2];
+  FirstTileKernelOf<T> first[2] = {};
 };
 
 template <typename T, typename S>
@@ -122,13 +124,18 @@ TileKernels<T> chooseKernels(const GemmProblem<T, S>& problem, const GemmPlan& p
     chosen.kernels[more][0] =
         tileKernelFor<T>(rows, static_cast<int>(plan.panelVectors), unit, false);
     chosen.kernels[more][1] = tileKernelFor<T>(rows, lastVectors, unit, partial);
+    if (std::is_same<T, S>::value && plan.packInParts && plan.panelVectors == kTileVectors) {
+      chosen.first[more] =
+          firstTileKernelFor<T>(rows, problem.columns.across, problem.columns.along);
+    }
   }
   return chosen;
 }
 
-template <typename T, typename S>
-void computeTile(const Block<T, S>& block, TileKernelOf<T> kernel, TileCallOf<T>* call, int64_t row,
-                 int64_t rows, int64_t column) {
+/// `run` is called with the kernel's call.
+template <typename T, typename S, typename Run>
+KINDLING_INLINE void computeTile(const Block<T, S>& block, TileCallOf<T>* call, int64_t row,
+                                 int64_t rows, int64_t column, const Run& run) {
   const GemmProblem<T, S>& problem = *block.problem;
   if (!problem.transposed) {
     call->c = problem.c + row * problem.ldc + column;
@@ -139,7 +146,7 @@ void computeTile(const Block<T, S>& block, TileKernelOf<T> kernel, TileCallOf<T>
         block.last && problem.residual ? problem.residual + row * problem.ldr + column : nullptr;
     call->ldr = problem.ldr;
     call->relu = block.last && problem.relu;
-    return kernel(*call);
+    return run(*call);
   }
   alignas(kAlignment) T tile[kTileRows * kTileVectors * kWidth<T>];
   static_assert(kWideTileRows * kWideVectors <= kTileRows * kTileVectors, "the tile must fit");
@@ -150,7 +157,7 @@ void computeTile(const Block<T, S>& block, TileKernelOf<T> kernel, TileCallOf<T>
   call->accumulate = false;
   call->residual = nullptr;
   call->relu = false;
-  kernel(*call);
+  run(*call);
   TransposedEpilogue<T> epilogue = {block.bias ? block.bias + row : nullptr, block.accumulate,
                                     nullptr, problem.ldr, block.last && problem.relu};
   if (block.last && problem.residual) {
@@ -190,6 +197,28 @@ void setColumns(const Block<T, S>& block, int64_t column, bool last, TileCallOf<
            : kWidth<T>;
 }
 
+/// Only whole panels are.
+template <typename T, typename S>
+bool packsWithFirstTile(const Block<T, S>& block, const TileKernels<T>& kernels, int64_t panel) {
+  const int64_t width = block.plan->panelVectors * kWidth<T>;
+  return kernels.first[0] && (panel + 1) * width <= block.problem->columnCount;
+}
+
+template <typename T, typename S>
+void computeFirstTile(const Block<T, S>& block, FirstTileKernelOf<T> kernel, TileCallOf<T>* call,
+                      int64_t row, int64_t rows, int64_t column) {
+  if constexpr (std::is_same<T, S>::value) {
+    const GemmOperand<S>& from = block.problem->columns;
+    T* const packed = block.packedColumns + (column - block.firstPacked) * block.steps;
+    call->columns = from.at(column, block.begin);
+    call->columnStep = from.along;
+    call->rowStride = block.plan->packRows ? 1 : block.problem->rows.across;
+    computeTile(block, call, row, rows, column, [&](const TileCallOf<T>& tile) {
+      kernel({tile, from.across, packed});
+    });
+  }
+}
+
 struct TileRange {
   int64_t firstTile, endTile, firstPanel, endPanel;
 };
@@ -214,7 +243,13 @@ void computeTiles(const Block<T, S>& block, const TileKernels<T>& kernels, const
       const bool last = panel == plan.panels - 1;
       setRows(block, row, rows, &call);
       setColumns(block, column, last, &call);
-      computeTile(block, kernels.kernels[rows - kernels.smallRows][last], &call, row, rows, column);
+      const int64_t more = rows - kernels.smallRows;
+      if (tile == range.firstTile && packsWithFirstTile(block, kernels, panel)) {
+        computeFirstTile(block, kernels.first[more], &call, row, rows, column);
+      } else {
+        const TileKernelOf<T> kernel = kernels.kernels[more][last];
+        computeTile(block, &call, row, rows, column, kernel);
+      }
     }
   }
 }
@@ -232,7 +267,9 @@ void computePart(Block<T, S> block, const TileKernels<T>& kernels, int64_t part)
     range.endPanel = least(panel + plan.groupPanels, endPanel);
     if (plan.packInParts) {
       block.firstPacked = panel * plan.panelVectors * kWidth<T>;
-      packPanels(block, panel, range.endPanel);
+      int64_t first = panel;
+      while (first < range.endPanel && packsWithFirstTile(block, kernels, first)) ++first;
+      packPanels(block, first, range.endPanel);
     }
     computeTiles(block, kernels, range);
   }
@@ -313,62 +350,6 @@ bool multiplyInPieces(const GemmProblem<T, S>& problem, int threads) {
     }
   }
   return true;
-}
-
-template <typename T, typename S>
-void multiplyDots(const DotProblemOf<T, S>& problem) {
-  const int64_t costOfOne = problem.few * vectorsOf<T>(problem.k) + 1;
-  const int64_t grain = ceilDivide(kParallelCost / 2, costOfOne);
-  parallelFor(problem.many, grain, 8,
-              [&](int64_t begin, int64_t end) { dotRange(problem, begin, end); });
-}
-
-/// Whether the product is one for gemm_stream.h.
-template <typename T, typename S>
-bool streams(const GemmProblem<T, S>& p) {
-  const int64_t cStep = p.transposed ? p.ldc : 1;
-  return p.rowCount <= 2 && p.columns.across == 1 && (cStep == 1 || p.columnCount == 1);
-}
-
-template <typename T, typename S>
-void multiplyStream(const GemmProblem<T, S>& p) {
-  const int64_t cStride = p.transposed ? 1 : p.ldc;
-  const StreamProblem<T, S> stream = {
-      p.rowCount,     p.columnCount,   p.k, p.rows.data, p.rows.across, p.rows.along,
-      p.columns.data, p.columns.along, p.c, cStride};
-  const int64_t grain = ceilDivide(kParallelCost / 2, p.k + 1) * kWidth<T>;
-  parallelFor(p.columnCount, grain, kWidth<T>, [&](int64_t begin, int64_t end) {
-    for (int64_t i = 0; i < p.rowCount; ++i) {
-      for (int64_t j = begin; j < end; ++j) {
-        const T bias = p.bias ? p.bias[p.transposed ? i : j] : T(0);
-        T* to = p.c + i * cStride + j;
-        *to = p.accumulate ? *to + bias : bias;
-      }
-    }
-    streamRange(stream, begin, end);
-    if (!p.residual && !p.relu) return;
-    const int64_t across = p.transposed ? 1 : p.ldr, along = p.transposed ? p.ldr : 1;
-    for (int64_t i = 0; i < p.rowCount; ++i) {
-      for (int64_t j = begin; j < end; ++j) {
-        T* to = p.c + i * cStride + j;
-        const T sum = p.residual ? *to + p.residual[i * across + j * along] : *to;
-        *to = p.relu && T(0) > sum ? T(0) : sum;
-      }
-    }
-  });
-}
-
-template <typename T, typename S>
-DotProblemOf<T, S> makeDots(const GemmProblem<T, S>& p, int64_t biasStride) {
-  const int64_t a = p.rows.across, b = p.columns.across;
-  if (p.rowCount <= p.columnCount) {
-    return {p.rowCount, p.columnCount, p.k,        p.rows.data, a,      p.columns.data,
-            b,          p.c,           p.ldc,      1,           p.bias, 0,
-            biasStride, p.accumulate,  p.residual, p.ldr,       1,      p.relu};
-  }
-  return {p.columnCount, p.rowCount, p.k,   p.columns.data, b,          p.rows.data, a,
-          p.c,           1,          p.ldc, p.bias,         biasStride, 0,           p.accumulate,
-          p.residual,    1,          p.ldr, p.relu};
 }
 
 template <typename T, typename S>

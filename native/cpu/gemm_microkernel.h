@@ -147,6 +147,13 @@ struct RowAddress {
   }
 };
 
+template <int kRows, typename T>
+KINDLING_INLINE RowAddress<T> rowAddress(const TileCallOf<T>& call) {
+  const int64_t stride = call.rowStride * int64_t{sizeof(T)};
+  const char* const first = reinterpret_cast<const char*>(call.rows);
+  return {first, kRows > 7 ? first + 7 * stride : first, stride, 3 * stride, 5 * stride};
+}
+
 /// kUnitStride: rows lie side by side (packed, or a transposed matrix).
 template <int kRows, int kVectors, bool kUnitStride, bool kPartial, typename T>
 void tileKernel(const TileCallOf<T>& call) {
@@ -158,10 +165,7 @@ void tileKernel(const TileCallOf<T>& call) {
 #pragma GCC unroll 16
     for (int j = 0; j < kVectors; ++j) acc[i][j] = V::zero();
   }
-  const int64_t stride = call.rowStride * kBytes;
-  const char* const first = reinterpret_cast<const char*>(call.rows);
-  RowAddress<T> rows = {first, kRows > 7 ? first + 7 * stride : first, stride, 3 * stride,
-                        5 * stride};
+  RowAddress<T> rows = rowAddress<kRows>(call);
   const T* unit = call.rows;
   const T* columns = call.columns;
   const int64_t rowStep = call.rowStep, columnStep = call.columnStep;

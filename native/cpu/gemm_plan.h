@@ -46,17 +46,20 @@ struct GemmPlan {
 
 // Costs are counted in multiply-adds of one vector, as the CPU does one after another.
 #if KINDLING_ISA_LEVEL == 2
-constexpr double kTransposeCost = 0.35;   // of one element
+constexpr double kTransposeCost = 0.35;   // of one element that is packed
+constexpr double kTurnCost = 0.35;        // of one element of a tile that is stored transposed
 constexpr int64_t kBlockSteps = 384;      // of k, so that a tile's rows stay in the L1 cache
 constexpr int kLatency = 4;               // independent chains that keep the units busy
 constexpr int64_t kParallelCost = 16000;  // less is not worth waking a thread
 #elif KINDLING_ISA_LEVEL > 0
 constexpr double kTransposeCost = 0.6;
+constexpr double kTurnCost = 1.0;
 constexpr int64_t kBlockSteps = 256;
 constexpr int kLatency = 8;
 constexpr int64_t kParallelCost = 32000;
 #else
 constexpr double kTransposeCost = 1.0;
+constexpr double kTurnCost = 1.0;
 constexpr int64_t kBlockSteps = 256;
 constexpr int kLatency = 4;
 constexpr int64_t kParallelCost = 16000;
@@ -87,7 +90,10 @@ inline double problemCost(const GemmProblem<T, S>& p) {
   const double rows = static_cast<double>(p.rowCount), columns = static_cast<double>(p.columnCount);
   double cost = updateCost<T>(p.rowCount, p.columnCount, p.k);
   if (p.columns.across != 1) cost += kTransposeCost * columns * static_cast<double>(p.k);
-  if (p.transposed) cost += kTransposeCost * rows * columns;
+  // Once for every block of k.
+  if (p.transposed) {
+    cost += kTurnCost * rows * columns * static_cast<double>(1 + p.k / (kBlockSteps * 3 / 2));
+  }
   return cost;
 }
 
@@ -114,10 +120,11 @@ KINDLING_INLINE int64_t panelOfPart(const GemmPlan& plan, int64_t part) {
   return part * plan.panels / plan.columnParts;
 }
 
-/// Chooses the grid of that many parts in which the largest part is smallest; false if there is
-/// none.
+/// Chooses the grid of that many parts in which the largest part is smallest, or the mean where
+/// parts are so many that the threads' shares are `evenedOut`; false if there is none.
 template <typename T, typename S>
-inline bool splitInto(const GemmProblem<T, S>& problem, int64_t parts, GemmPlan* plan) {
+inline bool splitInto(const GemmProblem<T, S>& problem, int64_t parts, bool evenedOut,
+                      GemmPlan* plan) {
   const int64_t leastTiles = plan->rowTiles;
   double best = 0;
   for (int64_t rowParts = 1; rowParts <= parts; ++rowParts) {
@@ -126,9 +133,14 @@ inline bool splitInto(const GemmProblem<T, S>& problem, int64_t parts, GemmPlan*
     if (rowParts > problem.rowCount || columnParts > plan->panels) continue;
     const double rows = static_cast<double>(ceilDivide(problem.rowCount, rowParts));
     const double vectors =
-        static_cast<double>(ceilDivide(plan->panels, columnParts) * plan->panelVectors);
+        static_cast<double>(plan->panelVectors) *
+        (evenedOut ? static_cast<double>(plan->panels) / static_cast<double>(columnParts)
+                   : static_cast<double>(ceilDivide(plan->panels, columnParts)));
     // The second term: what a part reads for every step of k.
-    const double cost = rows * vectors + 0.5 * (rows / GemmVecOf<T>::width + vectors);
+    double cost = rows * vectors + 0.5 * (rows / GemmVecOf<T>::width + vectors);
+    if (plan->packColumns && problem.columns.across != 1) {
+      cost += kTransposeCost * GemmVecOf<T>::width * vectors;
+    }
     if (best != 0 && cost >= best) continue;
     best = cost;
     plan->rowParts = rowParts;
@@ -146,7 +158,7 @@ inline void splitPlan(const GemmProblem<T, S>& problem, int threads, GemmPlan* p
   const int64_t most = static_cast<int64_t>(2 * cost / static_cast<double>(kParallelCost));
   const bool finer = cost / threads >= 4.0 * kPartCost;
   int64_t parts = least(most, finer ? 4 * threads : threads);
-  while (!splitInto(problem, parts, plan)) --parts;
+  while (!splitInto(problem, parts, parts > threads, plan)) --parts;
 }
 
 /// Packing pays where an operand is read often from beyond the L1 cache, or is badly laid out.
@@ -163,7 +175,9 @@ inline void decidePacking(const GemmProblem<T, S>& problem, GemmPlan* plan) {
     plan->packRows = plan->packColumns = true;
     return;
   }
-  plan->packRows = plan->panels >= 8 && longRun && !rowsStay;
+  // The few rows of a small tile are read as well where they stand.
+  const bool asTheyStand = kTileRows <= 8 && rows.along == 1 && !collides<T>(rows.across);
+  plan->packRows = plan->panels >= 8 && longRun && !rowsStay && !asTheyStand;
   if (!plan->packRows && plan->panels > 1 && longRun && rows.along != 1) {
     plan->packRows = rows.across != 1 || collides<T>(rows.along);
   }
