@@ -5,7 +5,9 @@
 
 #include "core/cpu_features.h"
 #include "cpu/convolution.h"
+#include "cpu/convolution_fetch.h"
 #include "cpu/convolution_pieces.h"
+#include "cpu/gemm_first_tile.h"
 #include "cpu/gemm_microkernel.h"
 #include "cpu/gemm_pack.h"
 #include "cpu/parallel.h"
@@ -202,9 +204,10 @@ class Unit {
         weights_(weights),
         room_(room),
         dense_(isDense(problem)),
-        plain_(isPlain(problem)) {}
+        plain_(isPlain(problem)),
+        firstTilePacks_(kFirstTilePacks && plain_ && dense_ && plan.panelVectors == kTileVectors) {}
 
-  void compute(int64_t index) {
+  void compute(int64_t index, bool isLast) {
     rowUnit_ = index % plan_.rowUnits;
     index /= plan_.rowUnits;
     group_ = index / plan_.columnUnits;
@@ -214,6 +217,7 @@ class Unit {
       begin_ = block * plan_.steps / plan_.blocks;
       end_ = (block + 1) * plan_.steps / plan_.blocks;
       gather();
+      fetch_ = fetchAfter(block, isLast);
       multiply();
     }
   }
@@ -248,10 +252,17 @@ class Unit {
     return lesser(left / plan_.panelWidth, endPanel_ - panel);
   }
 
+  /// The columns of a whole panel where they stand.
+  const T* plainAt(int64_t panel) const {
+    const int64_t column = panel * plan_.panelWidth;
+    return p_.sourceAt(column / p_.plane, group_ * p_.channels + begin_) + column % p_.plane;
+  }
+
   void copyWhole(int64_t panel, int64_t count) const {
-    const int64_t column = panel * plan_.panelWidth, stop = lesser(end_, p_.channels);
-    const T* from = p_.sourceAt(column / p_.plane, group_ * p_.channels + begin_);
-    copyPanels(plan_, from + column % p_.plane, p_.plane, count, stop - begin_, panelAt(panel));
+    const int64_t stop = lesser(end_, p_.channels);
+    if (!firstTilePacks_) {
+      copyPanels(plan_, plainAt(panel), p_.plane, count, stop - begin_, panelAt(panel));
+    }
     if (end_ == stop) return;
     for (int64_t i = 0; i < count; ++i) {
       T* const ones = panelAt(panel + i) + (stop - begin_) * plan_.panelWidth;
@@ -261,7 +272,26 @@ class Unit {
     }
   }
 
-  void multiply() const {
+  /// What is gathered after this block: the next block of k, or the next group of panels.
+  Fetch fetchAfter(int64_t block, bool isLast) const {
+    int64_t panel = firstPanel_, next = block + 1;
+    if (next == plan_.blocks) {
+      if (isLast || endPanel_ == plan_.panels || plan_.rowUnits > 1) return {};
+      panel = endPanel_;
+      next = 0;
+    }
+    const int64_t size = p_.gridSize(), taps = plan_.taps;
+    const int64_t column = panel * plan_.panelWidth, image = column / size;
+    const int64_t begin = column - image * size;
+    const int64_t end = lesser(begin + plan_.groupPanels * plan_.panelWidth, size);
+    const int64_t firstChannel = next * plan_.steps / plan_.blocks / taps;
+    const int64_t endChannel =
+        lesser(((next + 1) * plan_.steps / plan_.blocks + taps - 1) / taps, p_.channels);
+    return Fetch(p_, p_.sourceAt(image, group_ * p_.channels + firstChannel),
+                 endChannel - firstChannel, begin, end, plan_.rowTiles * (endPanel_ - firstPanel_));
+  }
+
+  void multiply() {
     const int64_t firstTile = rowUnit_ * plan_.rowTiles / plan_.rowUnits;
     const int64_t endTile = (rowUnit_ + 1) * plan_.rowTiles / plan_.rowUnits;
     TileCallOf<T> call;
@@ -270,44 +300,82 @@ class Unit {
     call.columnStep = plan_.panelWidth;
     call.bias = nullptr;
     call.lastLanes = kWidth<T>;
+    T* whole[kMostPanels];
+    for (int64_t panel = firstPanel_; panel < endPanel_; ++panel) {
+      whole[panel - firstPanel_] = wholeAt(panel);
+    }
+    call.ldc = p_.outPlane;
+    call.accumulate = begin_ > 0;
     for (int64_t tile = firstTile; tile < endTile; ++tile) {
       const int64_t row = plan_.firstRow(tile), rows = plan_.firstRow(tile + 1) - row;
       const TileKernelOf<T> kernel = tileKernelFor<T>(
           static_cast<int>(rows), static_cast<int>(plan_.panelVectors), true, false);
       call.rows = weights_ + (group_ * p_.rows + row) * plan_.steps + begin_ * rows;
       call.rowStep = rows;
+      call.columns = room_.panels;
       for (int64_t panel = firstPanel_; panel < endPanel_; ++panel) {
-        call.columns = panelAt(panel);
-        multiplyTile(kernel, &call, panel, group_ * p_.rows + row, rows);
+        fetch_.some();
+        T* const to = whole[panel - firstPanel_];
+        if (to) {
+          call.c = to + row * p_.outPlane;
+          if (tile == firstTile && firstTilePacks_) {
+            multiplyFirst(call, kernel, panel, rows);
+          } else {
+            kernel(call);
+          }
+        } else {
+          multiplyApart(kernel, call, panel, group_ * p_.rows + row, rows);
+        }
+        call.columns += plan_.panelWidth * plan_.block;
       }
     }
   }
 
-  void multiplyTile(TileKernelOf<T> kernel, TileCallOf<T>* call, int64_t panel, int64_t channel,
-                    int64_t rows) const {
+  /// Where the result of a panel begins, of row 0, if a tile can be stored there as it is.
+  T* wholeAt(int64_t panel) const {
     const int64_t column = panel * plan_.panelWidth, size = p_.gridSize();
     const int64_t n = column / size, at = column % size;
-    const bool accumulate = begin_ > 0;
-    if (dense_ && at + plan_.panelWidth <= size) {
-      call->c = p_.outAt(n, channel) + at;
-      call->ldc = p_.outPlane;
-      call->accumulate = accumulate;
-      return kernel(*call);
-    }
+    if (!dense_ || at + plan_.panelWidth > size) return nullptr;
+    return p_.outAt(n, group_ * p_.rows) + at;
+  }
+
+  /// The first tile copies its panel; the ones of the bias are there already.
+  void multiplyFirst(TileCallOf<T> call, TileKernelOf<T> kernel, int64_t panel,
+                     int64_t rows) const {
+    const int64_t products = lesser(end_, p_.channels) - begin_;
+    T* const packed = panelAt(panel);
+    call.columns = plainAt(panel);
+    call.columnStep = p_.plane;
+    call.k = products;
+    call.rowStride = 1;
+    firstTileKernelFor<T>(static_cast<int>(rows), 1, p_.plane)({call, 1, packed});
+    if (products == end_ - begin_) return;
+    call.columns = packed + products * plan_.panelWidth;
+    call.columnStep = plan_.panelWidth;
+    call.rows += products * rows;
+    call.k = 1;
+    call.accumulate = true;
+    kernel(call);
+  }
+
+  void multiplyApart(TileKernelOf<T> kernel, TileCallOf<T> call, int64_t panel, int64_t channel,
+                     int64_t rows) const {
     alignas(kAlignment) T tile[kTileRows * kTileVectors * kWidth<T>];
     static_assert(kWideTileRows * kWideVectors <= kTileRows * kTileVectors, "the tile must fit");
-    call->c = tile;
-    call->ldc = plan_.panelWidth;
-    call->accumulate = false;
-    kernel(*call);
-    scatterTile(p_, tile, plan_.panelWidth, channel, rows, column, columnsOf(panel), accumulate);
+    call.c = tile;
+    call.ldc = plan_.panelWidth;
+    call.accumulate = false;
+    kernel(call);
+    scatterTile(p_, tile, plan_.panelWidth, channel, rows, panel * plan_.panelWidth,
+                columnsOf(panel), begin_ > 0);
   }
 
   const GatherProblem<T>& p_;
   const Plan& plan_;
   const T* weights_;
   Room<T> room_;
-  bool dense_, plain_;
+  bool dense_, plain_, firstTilePacks_;
+  Fetch fetch_;
   int64_t group_ = 0, rowUnit_ = 0, firstPanel_ = 0, endPanel_ = 0, begin_ = 0, end_ = 0;
 };
 
@@ -344,7 +412,7 @@ bool gatherByProduct(const GatherProblem<T>& p) {
     }
     const Room<T> room = {memory.as<T>(), reinterpret_cast<Piece*>(memory.as<char>() + panelBytes)};
     Unit<T> unit(p, plan, packed, room);
-    for (int64_t i = begin; i < end; ++i) unit.compute(i);
+    for (int64_t i = begin; i < end; ++i) unit.compute(i, i + 1 == end);
   });
   return ok;
 }
