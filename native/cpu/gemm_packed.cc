@@ -21,25 +21,62 @@ int64_t lesser(int64_t x, int64_t y) { return x < y ? x : y; }
 
 /// A product's cut; neither sums nor their order depend on the number of threads.
 struct Cut {
-  int64_t rows, tiles, blocks;
-  int64_t rowOf(int64_t tile) const { return tile * rows / tiles; }
+  int64_t tiles, tileRows, larger;  // the first `larger` tiles have one row more
+  int64_t blocks;
 };
 
 Cut cutOf(int64_t m, int64_t k, int64_t aRow) {
   // Rows a multiple of 4 KiB apart share the same few sets of the L1 cache, of eight ways.
   const bool collides = aRow * int64_t{sizeof(float)} % 4096 == 0;
-  const int64_t tallest = collides ? lesser(kTileRows, 7) : kTileRows;
-  return {m, ceilOf(m, tallest), k > 0 ? ceilOf(k, kMostSteps) : 1};
+  const int64_t tiles = ceilOf(m, collides ? lesser(kTileRows, 7) : kTileRows);
+  return {tiles, m / tiles, m % tiles, k > 0 ? ceilOf(k, kMostSteps) : 1};
 }
 
-/// Asks for a share of what is read next.
-void fetch(const float* next, int64_t size, int64_t share, int64_t shares) {
-  constexpr int64_t kLine = 64 / sizeof(float);
-  const int64_t lines = size / kLine;
-  for (int64_t i = share * lines / shares; i < (share + 1) * lines / shares; ++i) {
-    __builtin_prefetch(next + i * kLine, 0, 2);
+/// Asks for what is read next, a few lines with each tile.
+struct Fetch {
+  static constexpr int64_t kLine = 64 / sizeof(float);
+  const float* next;
+  int64_t left, share;  // elements
+
+  void some() {
+    const int64_t now = lesser(share, left);
+    for (int64_t i = 0; i < now; i += kLine) __builtin_prefetch(next + i, 0, 2);
+    next += now;
+    left -= now;
   }
-}
+};
+
+/// A panel's product: block of k by block, tile by tile. `call` knows where the panel and its
+/// columns of the result begin, and what is the same for all tiles.
+struct PanelProduct {
+  const Cut* cut;
+  int64_t k;
+  const float* a;
+  int64_t aRow;
+  TileKernel kernels[2];  // by whether a tile has the row more
+  bool accumulate;
+
+  void run(TileCall call, Fetch fetch) const {
+    float* const c = call.c;
+    const float *const panel = call.columns, *const bias = call.bias;
+    for (int64_t block = 0; block < cut->blocks; ++block) {
+      const int64_t first = block * k / cut->blocks;
+      call.k = (block + 1) * k / cut->blocks - first;
+      call.columns = panel + first * call.columnStep;
+      call.bias = block == 0 ? bias : nullptr;
+      call.accumulate = accumulate || block > 0;
+      call.rows = a + first;
+      call.c = c;
+      for (int64_t tile = 0; tile < cut->tiles; ++tile) {
+        const bool more = tile < cut->larger;
+        fetch.some();
+        kernels[more](call);
+        call.rows += (cut->tileRows + more) * aRow;
+        call.c += (cut->tileRows + more) * call.ldc;
+      }
+    }
+  }
+};
 
 }  // namespace
 
@@ -58,38 +95,30 @@ void gemmPacked(int64_t m, int64_t n, int64_t k, const float* a, int64_t aRow, c
   if (m <= 0 || n <= 0) return;
   const Cut cut = cutOf(m, k, aRow);
   const int64_t lanes = ceilOf(n, kWidth) * kWidth;
-  parallelFor(ceilOf(n, kPanel), kThreadWork / (m * k * kPanel + 1) + 1, 1,
-              [&](int64_t begin, int64_t end) {
-                for (int64_t panel = begin; panel < end; ++panel) {
-                  const int64_t column = panel * kPanel;
-                  const int64_t width = lesser(kPanel, lanes - column);
-                  const int vectors = static_cast<int>(width / kWidth);
-                  const bool partial = n - column < width;
-                  for (int64_t block = 0; block < cut.blocks; ++block) {
-                    const int64_t first = block * k / cut.blocks;
-                    TileCall call;
-                    call.k = (block + 1) * k / cut.blocks - first;
-                    call.rowStride = aRow;
-                    call.rowStep = 1;
-                    call.columns = packed + column * k + first * width;
-                    call.columnStep = width;
-                    call.ldc = ldc;
-                    call.bias = bias && block == 0 ? bias + column : nullptr;
-                    call.accumulate = accumulate || block > 0;
-                    call.lastLanes = static_cast<int>(lesser(kWidth, n - column - width + kWidth));
-                    for (int64_t tile = 0; tile < cut.tiles; ++tile) {
-                      const int64_t row = cut.rowOf(tile), rows = cut.rowOf(tile + 1) - row;
-                      if (panel + 1 < end) {
-                        fetch(packed + (column + kPanel) * k, kPanel * k, block * cut.tiles + tile,
-                              cut.blocks * cut.tiles);
-                      }
-                      call.rows = a + row * aRow + first;
-                      call.c = c + row * ldc + column;
-                      tileKernelFor(static_cast<int>(rows), vectors, false, partial)(call);
-                    }
-                  }
-                }
-              });
+  const int64_t share = ceilOf(kPanel * k, cut.blocks * cut.tiles * Fetch::kLine) * Fetch::kLine;
+  parallelFor(
+      ceilOf(n, kPanel), kThreadWork / (m * k * kPanel + 1) + 1, 1,
+      [&](int64_t begin, int64_t end) {
+        for (int64_t panel = begin; panel < end; ++panel) {
+          const int64_t column = panel * kPanel, width = lesser(kPanel, lanes - column);
+          PanelProduct product = {&cut, k, a, aRow, {}, accumulate};
+          for (int more = 0; more < 2; ++more) {
+            product.kernels[more] =
+                tileKernelFor(static_cast<int>(cut.tileRows) + more,
+                              static_cast<int>(width / kWidth), false, n - column < width);
+          }
+          TileCall call;
+          call.rowStride = aRow;
+          call.rowStep = 1;
+          call.columns = packed + column * k;
+          call.columnStep = width;
+          call.c = c + column;
+          call.ldc = ldc;
+          call.bias = bias ? bias + column : nullptr;
+          call.lastLanes = static_cast<int>(lesser(kWidth, n - column - width + kWidth));
+          product.run(call, {call.columns + width * k, panel + 1 < end ? kPanel * k : 0, share});
+        }
+      });
 }
 
 }  // namespace KINDLING_ISA
