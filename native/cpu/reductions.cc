@@ -23,6 +23,8 @@ constexpr int64_t kGrain = 32768;
 constexpr int64_t kChunk = 16384;
 // With fewer outputs than this, long reductions are cut.
 constexpr int64_t kFewOutputs = 64;
+// Rows of fewer elements are done before their addresses matter.
+constexpr int64_t kShortRow = 32;
 // Columns that one pass keeps in the first-level cache.
 constexpr int64_t kColumns = 1024;
 // Rows combined one after the other before their result joins the total.
@@ -115,6 +117,10 @@ Status reduceRows(const Box& box, const typename R::T* x, typename R::T* out) {
   if (outputs < kFewOutputs && count > 2 * kChunk) return reduceLongRows<R>(box, x, out);
   const auto rowAt = [&](int64_t i) { return x + box.kept.offset(i, 0); };
   parallelFor(outputs, kGrain / count + 1, 1, [&](int64_t begin, int64_t end) {
+    if (box.reduced.rank == 1 && count < kShortRow) {
+      for (int64_t i = begin; i < end; ++i) out[i] = reduceRow<R>(rowAt(i), count);
+      return;
+    }
     if (box.reduced.rank == 1) {
       const auto countAt = [=](int64_t) { return count; };
       return reduceManyRows<R>(begin, end, rowAt, countAt, out);
