@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "core/cpu_features.h"
 #include "core/status.h"
 #include "cpu/arg_reduce.h"
 #include "cpu/kernel_table.h"
@@ -23,8 +24,10 @@ constexpr int64_t kGrain = 32768;
 constexpr int64_t kChunk = 16384;
 // With fewer outputs than this, long reductions are cut.
 constexpr int64_t kFewOutputs = 64;
-// Rows of fewer elements are done before their addresses matter.
-constexpr int64_t kShortRow = 32;
+// Rows of fewer elements end before it matters where the next ones come from.
+constexpr int64_t kShortRow = 64;
+// Up to so many times the second-level cache rows come fast enough one by one.
+constexpr int64_t kNear = 8;
 // Columns that one pass keeps in the first-level cache.
 constexpr int64_t kColumns = 1024;
 // Rows combined one after the other before their result joins the total.
@@ -116,9 +119,18 @@ Status reduceRows(const Box& box, const typename R::T* x, typename R::T* out) {
   const int64_t outputs = box.kept.count, count = box.reduced.count;
   if (outputs < kFewOutputs && count > 2 * kChunk) return reduceLongRows<R>(box, x, out);
   const auto rowAt = [&](int64_t i) { return x + box.kept.offset(i, 0); };
+  const int64_t bytes = outputs * count * static_cast<int64_t>(sizeof(typename R::T));
+  const bool isNear = bytes <= kNear * cacheSizes().l2;
   parallelFor(outputs, kGrain / count + 1, 1, [&](int64_t begin, int64_t end) {
-    if (box.reduced.rank == 1 && count < kShortRow) {
-      for (int64_t i = begin; i < end; ++i) out[i] = reduceRow<R>(rowAt(i), count);
+    if (box.reduced.rank == 1 && (isNear || count < kShortRow)) {
+      if (count <= kRowBlock) {
+        for (int64_t i = begin; i < end; ++i) {
+          const typename R::T* const row = rowAt(i);
+          reduceBlocks<R, 1>(&row, count, out + i);
+        }
+      } else {
+        for (int64_t i = begin; i < end; ++i) out[i] = reduceRow<R>(rowAt(i), count);
+      }
       return;
     }
     if (box.reduced.rank == 1) {
