@@ -37,65 +37,22 @@ void buildConv(const Spec& s, Workload* w) {
   w->result("dw", w->made(Op::convBackwardWeight, {grad, x}, weightShape, ints));
 }
 
-namespace {
-
-/// The operands of attention and what forward leaves for the way back.
-struct Attention {
-  Shape heads, square;
-  TensorView q, k, v, scale;
-  TensorView scaled, weights, seen;
-  bool causal;
-};
-
-void attentionForward(Attention* a, Workload* w) {
-  const int64_t t = a->heads[2];
-  a->scaled = w->made(Op::mul, {a->q, a->scale}, a->heads);
-  TensorView scores = w->made(Op::matmul, {a->scaled, transposed(a->k)}, a->square);
-  if (a->causal) {
-    const TensorView keys = w->made(Op::arange, {}, {t}, {}, {0, 1});
-    TensorView queries = w->made(Op::arange, {}, {t}, {}, {0, 1});
-    queries = viewOf(queries.data, DType::float32, {t, 1});
-    a->seen = w->made(Op::lessEqual, {keys, queries}, {t, t}, {}, {}, DType::boolean);
-    const TensorView hidden = w->made(Op::full, {}, {}, {}, {-1e30});
-    scores = w->made(Op::where, {a->seen, scores, hidden}, a->square);
-  }
-  a->weights = w->made(Op::softmax, {scores}, a->square);
-  TensorView used = a->weights;
-  if (a->causal) {
-    const TensorView zero = w->made(Op::full, {}, {}, {}, {0});
-    used = w->made(Op::where, {a->seen, a->weights, zero}, a->square);
-  }
-  w->result("y", w->made(Op::matmul, {used, a->v}, a->heads));
-}
-
-void attentionBackward(const Attention& a, const TensorView& grad, Workload* w) {
-  w->result("dv", w->made(Op::matmul, {transposed(a.weights), grad}, a.heads));
-  TensorView back = w->made(Op::matmul, {grad, transposed(a.v)}, a.square);
-  const TensorView zero = w->made(Op::full, {}, {}, {}, {0});
-  if (a.causal) back = w->made(Op::where, {a.seen, back, zero}, a.square);
-  back = w->made(Op::softmaxBackward, {back, a.weights}, a.square);
-  if (a.causal) back = w->made(Op::where, {a.seen, back, zero}, a.square);
-  const TensorView scaled = w->made(Op::matmul, {back, a.k}, a.heads);
-  w->result("dq", w->made(Op::mul, {scaled, a.scale}, a.heads));
-  const Shape columns = {a.heads[0], a.heads[1], a.heads[3], a.heads[2]};
-  w->result("dk", w->made(Op::matmul, {transposed(a.scaled), back}, columns));
-}
-
-}  // namespace
-
 // Operands: q, k, v, the gradient of y.
 void buildAttention(const Spec& s, Workload* w) {
   const int64_t b = s.number("b"), h = s.number("heads"), t = s.number("t"), d = s.number("d");
-  Attention a = {};
-  a.heads = {b, h, t, d};
-  a.square = {b, h, t, t};
-  a.causal = s.number("causal") != 0;
-  a.q = w->input(a.heads, 1);
-  a.k = w->input(a.heads, 2);
-  a.v = w->input(a.heads, 3);
-  a.scale = w->constant({}, 1 / std::sqrt(static_cast<double>(d)));
-  attentionForward(&a, w);
-  if (s.pass() != "forward") attentionBackward(a, w->input(a.heads, 4), w);
+  const Shape heads = {b, h, t, d};
+  const std::vector<int32_t> causal = {s.number("causal") != 0};
+  const std::vector<double> scale = {1 / std::sqrt(static_cast<double>(d))};
+  const TensorView q = w->input(heads, 1), k = w->input(heads, 2), v = w->input(heads, 3);
+  const TensorView y = w->output(heads), logs = w->output({b, h, t, 1});
+  w->op(Op::attention, {q, k, v}, {y, logs}, causal, scale);
+  w->result("y", y);
+  if (s.pass() == "forward") return;
+  const TensorView dq = w->output(heads), dk = w->output(heads), dv = w->output(heads);
+  w->op(Op::attentionBackward, {w->input(heads, 4), q, k, v, y, logs}, {dq, dk, dv}, causal, scale);
+  w->result("dv", dv);
+  w->result("dq", dq);
+  w->result("dk", dk);
 }
 
 }  // namespace kindling::bench

@@ -24,7 +24,7 @@ KINDLING_INLINE int64_t firstOf(const typename R::T* x, int64_t n, typename R::T
 
 template <typename R>
 KINDLING_INLINE int32_t argOfRow(const typename R::T* x, int64_t n) {
-  const typename R::T best = n <= kRowBlock ? reduceBlock<R>(x, n) : reduceRow<R>(x, n);
+  const typename R::T best = reduceRow<R>(x, n);
   return static_cast<int32_t>(firstOf<R>(x, n, best));
 }
 

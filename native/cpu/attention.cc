@@ -121,10 +121,12 @@ float powersOf(float* scores, int64_t shown, int64_t n, float scale, float* log)
 }
 
 /// Queries at a time: their scores fill half of a second-level cache. Fewer would make the products
-/// inefficient, more leave threads idle.
-int64_t blockRows(int64_t keys) {
-  constexpr int64_t kScores = 1 << 17, kFew = 16, kMany = 128;
-  const int64_t rows = keys > 0 ? kScores / keys : kMany;
+/// inefficient, more leave threads idle. A causal block's products reach to the last key that its
+/// last query sees: of few keys a quarter at a time, so that they leave out what no query sees.
+int64_t blockRows(int64_t keys, bool causal) {
+  constexpr int64_t kScores = 1 << 17, kFew = 16, kMany = 128, kLeastCausal = 32;
+  int64_t rows = keys > 0 ? kScores / keys : kMany;
+  if (causal && rows > keys / 4) rows = keys / 4 > kLeastCausal ? keys / 4 : kLeastCausal;
   return rows < kFew ? kFew : rows > kMany ? kMany : rows;
 }
 
@@ -139,7 +141,7 @@ struct Sizes {
         keys(v.shape[2]),
         d(q.shape[3]),
         features(v.shape[3]),
-        rows(blockRows(keys)),
+        rows(blockRows(keys, call.ints[0] != 0)),
         blocks((queries + rows - 1) / rows),
         causal(call.ints[0] != 0),
         scale(static_cast<float>(call.floats[0])) {}

@@ -1,8 +1,10 @@
 // Convolution with few channels per group, on padded planes (convolution_plane.h), without a column
-// matrix. Two kernels: several filters share what they load of the plane, or, where there is only
-// one (depthwise), several rows of the result do.
+// matrix. Several filters share what they load of the plane, or, where there is only one
+// (depthwise), several rows of the result do; 3x3 taps of one channel run down the plane.
 
 #include "core/cpu_features.h"
+#include "cpu/convolution_direct_tiles.h"
+#include "cpu/convolution_down.h"
 #include "cpu/convolution_plane.h"
 #include "cpu/parallel.h"
 #include "cpu/scratch.h"
@@ -12,230 +14,17 @@ namespace kindling {
 namespace KINDLING_ISA {
 namespace {
 
-constexpr int kWidth = GemmVec::width;
 constexpr int64_t kSlack = 2 * kWidth;           // readable behind the planes
 constexpr int64_t kMostProducts = 4;             // rows times channels, for planes of any size
 constexpr int64_t kFewChannels = 8;              // of a group, worth it where planes fit the cache
 constexpr int64_t kLeastWidth = kWidth / 2 + 1;  // of the grid, likewise
 constexpr int64_t kStrip = 48;                   // positions whose source stays in the L1 cache
 constexpr int64_t kThreadWork = 1 << 17;         // multiply-adds
-constexpr int kMostFilters = KINDLING_ISA_LEVEL == 2 ? 8 : 4;  // of a tile
-constexpr int kMostKernelRows = 4;                             // of a column term
 
 using Problem = GatherProblem<float>;
 
 int64_t lesser(int64_t x, int64_t y) { return x < y ? x : y; }
 int64_t ceilOf(int64_t x, int64_t y) { return (x + y - 1) / y; }
-
-// ---- several filters at once
-
-/// A vector of the grid.
-struct Position {
-  int64_t source, out;  // offsets in the plane and in the result
-  int64_t lanes;
-};
-
-struct FilterCall {
-  const int64_t* offsets;  // of the terms, in the planes
-  const float* weights;    // [term][filter]
-  int64_t count;
-  const float* bias;  // of the filters, or nullptr
-  const float* planes;
-  const Position* positions;
-  float* out;
-  int64_t outPlane;  // from filter to filter
-};
-
-using FilterKernel = void (*)(const FilterCall&);
-
-template <int kFilters, int kPositions>
-void filterTile(const FilterCall& call) {
-  GemmVec acc[kFilters][kPositions];
-#pragma GCC unroll 8
-  for (int m = 0; m < kFilters; ++m) {
-    const GemmVec start = call.bias ? GemmVec::set1(call.bias[m]) : GemmVec::zero();
-#pragma GCC unroll 8
-    for (int p = 0; p < kPositions; ++p) acc[m][p] = start;
-  }
-  const float* from[kPositions];
-#pragma GCC unroll 8
-  for (int p = 0; p < kPositions; ++p) from[p] = call.planes + call.positions[p].source;
-  const float* weights = call.weights;
-  for (int64_t term = 0; term < call.count; ++term, weights += kFilters) {
-    const int64_t offset = call.offsets[term];
-    if (kFilters < kPositions) {
-      GemmVec weight[kFilters];
-#pragma GCC unroll 8
-      for (int m = 0; m < kFilters; ++m) weight[m] = GemmVec::set1(weights[m]);
-#pragma GCC unroll 8
-      for (int p = 0; p < kPositions; ++p) {
-        const GemmVec x = GemmVec::load(from[p] + offset);
-#pragma GCC unroll 8
-        for (int m = 0; m < kFilters; ++m) acc[m][p] = fma(weight[m], x, acc[m][p]);
-      }
-    } else {
-      GemmVec x[kPositions];
-#pragma GCC unroll 8
-      for (int p = 0; p < kPositions; ++p) x[p] = GemmVec::load(from[p] + offset);
-#pragma GCC unroll 8
-      for (int m = 0; m < kFilters; ++m) {
-        const GemmVec weight = GemmVec::set1(weights[m]);
-#pragma GCC unroll 8
-        for (int p = 0; p < kPositions; ++p) acc[m][p] = fma(weight, x[p], acc[m][p]);
-      }
-    }
-  }
-#pragma GCC unroll 8
-  for (int p = 0; p < kPositions; ++p) {
-    const Position& position = call.positions[p];
-    float* const to = call.out + position.out;
-    if (position.lanes == kWidth) {
-#pragma GCC unroll 8
-      for (int m = 0; m < kFilters; ++m) acc[m][p].store(to + m * call.outPlane);
-    } else {
-#pragma GCC unroll 8
-      for (int m = 0; m < kFilters; ++m) {
-        storeFirst(acc[m][p], to + m * call.outPlane, static_cast<int>(position.lanes));
-      }
-    }
-  }
-}
-
-struct FilterChoice {
-  int64_t positions;  // of a tile
-  FilterKernel tile, single;
-};
-
-/// For 1 to kMostFilters filters: as many positions as the registers hold.
-const FilterChoice& filterChoiceFor(int64_t filters) {
-#if KINDLING_ISA_LEVEL == 2
-  static constexpr FilterChoice choices[] = {
-      {8, filterTile<1, 8>, filterTile<1, 1>}, {8, filterTile<2, 8>, filterTile<2, 1>},
-      {8, filterTile<3, 8>, filterTile<3, 1>}, {6, filterTile<4, 6>, filterTile<4, 1>},
-      {5, filterTile<5, 5>, filterTile<5, 1>}, {4, filterTile<6, 4>, filterTile<6, 1>},
-      {3, filterTile<7, 3>, filterTile<7, 1>}, {3, filterTile<8, 3>, filterTile<8, 1>}};
-#else
-  static constexpr FilterChoice choices[] = {{8, filterTile<1, 8>, filterTile<1, 1>},
-                                             {5, filterTile<2, 5>, filterTile<2, 1>},
-                                             {4, filterTile<3, 4>, filterTile<3, 1>},
-                                             {3, filterTile<4, 3>, filterTile<4, 1>}};
-#endif
-  return choices[filters - 1];
-}
-
-// ---- several rows at once
-
-/// The products of one column of a kernel: taps in up to kMostKernelRows successive rows.
-struct ColumnTerm {
-  int64_t offset;  // of the first row
-  int64_t rows;
-  float weights[kMostKernelRows];
-};
-
-struct ColumnCall {
-  const ColumnTerm* terms;
-  int64_t count;
-  float bias;
-  const float* planes;
-  int64_t step;  // from row to row of the planes
-  float* out;
-  int64_t outStep;  // from row to row of the result
-  int64_t lanes;    // of the last vector
-};
-
-using ColumnKernel = void (*)(const ColumnCall&);
-
-/// Every row that is loaded counts for all rows of the result that it reaches.
-template <int kRows, int kVectors, int kTaps>
-KINDLING_INLINE void addColumn(const ColumnTerm& term, const float* planes, int64_t step,
-                               GemmVec (&acc)[kRows][kVectors]) {
-  GemmVec weights[kTaps];
-#pragma GCC unroll 8
-  for (int i = 0; i < kTaps; ++i) weights[i] = GemmVec::set1(term.weights[i]);
-  const float* from = planes + term.offset;
-#pragma GCC unroll 16
-  for (int y = 0; y < kRows + kTaps - 1; ++y, from += step) {
-#pragma GCC unroll 2
-    for (int u = 0; u < kVectors; ++u) {
-      const GemmVec x = GemmVec::load(from + u * kWidth);
-#pragma GCC unroll 8
-      for (int i = 0; i < kTaps; ++i) {
-        if (y - i < 0 || y - i >= kRows) continue;
-        acc[y - i][u] = fma(weights[i], x, acc[y - i][u]);
-      }
-    }
-  }
-}
-
-template <int kRows, int kVectors>
-void columnTile(const ColumnCall& call) {
-  GemmVec acc[kRows][kVectors];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int u = 0; u < kVectors; ++u) acc[r][u] = GemmVec::set1(call.bias);
-  }
-  for (int64_t i = 0; i < call.count; ++i) {
-    const ColumnTerm& term = call.terms[i];
-    switch (term.rows) {
-      case 1:
-        addColumn<kRows, kVectors, 1>(term, call.planes, call.step, acc);
-        break;
-      case 2:
-        addColumn<kRows, kVectors, 2>(term, call.planes, call.step, acc);
-        break;
-      case 3:
-        addColumn<kRows, kVectors, 3>(term, call.planes, call.step, acc);
-        break;
-      default:
-        addColumn<kRows, kVectors, kMostKernelRows>(term, call.planes, call.step, acc);
-    }
-  }
-  float* to = call.out;
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r, to += call.outStep) {
-    if (kVectors == 2) acc[r][0].store(to);
-    float* const last = to + (kVectors - 1) * kWidth;
-    if (call.lanes == kWidth) {
-      acc[r][kVectors - 1].store(last);
-    } else {
-      storeFirst(acc[r][kVectors - 1], last, static_cast<int>(call.lanes));
-    }
-  }
-}
-
-/// The most rows whose sums the registers hold.
-constexpr int64_t mostRows(int vectors) {
-  return KINDLING_ISA_LEVEL == 2 ? 8 : KINDLING_ISA_LEVEL > 0 && vectors == 1 ? 8 : 4;
-}
-
-ColumnKernel columnKernelFor(int64_t rows, int vectors) {
-  static constexpr ColumnKernel single[] = {
-    columnTile<1, 1>,
-    columnTile<2, 1>,
-    columnTile<3, 1>,
-    columnTile<4, 1>,
-#if KINDLING_ISA_LEVEL > 0
-    columnTile<5, 1>,
-    columnTile<6, 1>,
-    columnTile<7, 1>,
-    columnTile<8, 1>,
-#endif
-  };
-  static constexpr ColumnKernel pair[] = {
-    columnTile<1, 2>,
-    columnTile<2, 2>,
-    columnTile<3, 2>,
-    columnTile<4, 2>,
-#if KINDLING_ISA_LEVEL == 2
-    columnTile<5, 2>,
-    columnTile<6, 2>,
-    columnTile<7, 2>,
-    columnTile<8, 2>,
-#endif
-  };
-  return (vectors == 2 ? pair : single)[rows - 1];
-}
 
 // ---- plans
 
@@ -243,12 +32,13 @@ ColumnKernel columnKernelFor(int64_t rows, int vectors) {
 struct Solver {
   const Problem* problem;
   const Padded* plane;
-  bool byRows;      // columnTile, else filterTile
+  bool byRows;      // columnTile
+  bool goesDown;    // convolveDown, if not byRows; else filterTile
   int64_t rowStep;  // of the kernel's rows in the plane: blocks of the result are cut in these
   int64_t terms;    // of one filter
   int64_t outStep[2], outStart;  // of the depths and rows of the result
 
-  // filterTile
+  // filterTile, and of these the first and the weights for convolveDown
   int64_t* offsets;
   Position* positions;
   int64_t positionCount;
@@ -262,6 +52,23 @@ int64_t firstOf(int64_t filters, int64_t block) { return block * filters / block
 
 /// Whether rows of the result shall share their loads: with one filter, and with enough rows.
 bool sharesRows(const Problem& p) { return p.rows == 1 && p.grid[1] > 3; }
+
+/// Whether the taps along an axis are three neighbours.
+bool areNeighbours(const TapAxis& taps) {
+  if (taps.count != kDownTaps) return false;
+  const int64_t step = taps.offsets[1] - taps.offsets[0];
+  return (step == 1 || step == -1) && taps.offsets[2] - taps.offsets[1] == step;
+}
+
+/// At AVX-512 tiles of filters are twice as high.
+bool canGoDown(const Problem& p) {
+  if (KINDLING_ISA_LEVEL == 2 || p.channels != 1 || p.outStep[2] != 1) return false;
+  if (p.grid[0] != 1 || p.grid[2] <= kWidth || p.taps[0].count != 1) return false;
+  for (int axis = 0; axis < kSpatial; ++axis) {
+    if (p.stride[axis] != 1) return false;
+  }
+  return areNeighbours(p.taps[1]) && areNeighbours(p.taps[2]);
+}
 
 int64_t columnTermCount(const Problem& p) {
   int64_t runs = 0;
@@ -314,6 +121,26 @@ void fillTerms(const Solver& solver) {
             }
           }
         }
+      }
+    }
+  }
+}
+
+/// The offset of the first of the neighbours, and the weights [group][filter][row][column].
+void fillDown(const Solver& solver) {
+  const Problem& p = *solver.problem;
+  const int64_t last = kDownTaps - 1;
+  const bool falls[2] = {p.taps[1].offsets[0] > p.taps[1].offsets[1],
+                         p.taps[2].offsets[0] > p.taps[2].offsets[1]};
+  solver.offsets[0] =
+      solver.plane->offsetOf(p.taps[0].offsets[0], p.taps[1].offsets[falls[0] ? last : 0],
+                             p.taps[2].offsets[falls[1] ? last : 0]);
+  float* to = solver.weights;
+  for (int64_t row = 0; row < p.groups * p.rows; ++row) {
+    const float* const from = p.weight + row / p.rows * p.weightGroup + row % p.rows * p.weightRow;
+    for (int64_t h = 0; h < kDownTaps; ++h) {
+      for (int64_t w = 0; w < kDownTaps; ++w) {
+        *to++ = from[p.weightOffset(0, falls[0] ? last - h : h, falls[1] ? last - w : w)];
       }
     }
   }
@@ -389,6 +216,29 @@ void solveByRows(const Solver& solver, int64_t group, const float* planes, float
         }
         w += vectors * kWidth;
       }
+    }
+  }
+}
+
+void solveDown(const Solver& solver, int64_t group, const float* planes, float* out,
+               int64_t outPlane) {
+  const Problem& p = *solver.problem;
+  DownCall call;
+  call.step = solver.plane->pitch;
+  call.outStep = solver.outStep[1];
+  call.rows = p.grid[1];
+  // The last vectors do some columns again rather than being a part of one.
+  const int64_t pair = lesser(2 * kWidth, p.grid[2]);
+  call.across = pair - kWidth;
+  for (int64_t m = 0; m < p.rows; ++m) {
+    const int64_t row = group * p.rows + m;
+    call.weights = solver.weights + row * solver.terms;
+    call.bias = p.bias ? p.bias[row] : 0.0f;
+    for (int64_t w = 0; w < p.grid[2]; w += pair) {
+      const int64_t at = lesser(w, p.grid[2] - pair);
+      call.planes = planes + solver.offsets[0] + at;
+      call.out = out + m * outPlane + solver.outStart + at;
+      convolveDown(call);
     }
   }
 }
@@ -512,8 +362,13 @@ int64_t prepare(const Problem* problems, int64_t count, const Padded& plane, cha
     offsets += solver.terms;
     weights += p.groups * p.rows * solver.terms;
     positions += solver.positionCount;
-    fillTerms(solver);
-    fillPositions(solver);
+    solver.goesDown = canGoDown(p);
+    if (solver.goesDown) {
+      fillDown(solver);
+    } else {
+      fillTerms(solver);
+      fillPositions(solver);
+    }
   }
   return floats;
 }
@@ -569,6 +424,8 @@ bool gatherDirectly(const Problem* problems, int64_t count) {
       for (int64_t j = 0; j < count; ++j) {
         if (solvers[j].byRows) {
           solveByRows(solvers[j], group, planes, to);
+        } else if (solvers[j].goesDown) {
+          solveDown(solvers[j], group, planes, to, outPlane);
         } else {
           solveByFilters(solvers[j], group, planes, to, outPlane);
         }

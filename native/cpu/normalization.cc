@@ -64,7 +64,15 @@ class Forward {
         terms[0] = keepLanes(d * d, lanes);
       };
     };
-    sumGroups<V, 1>(groups_, first, count, termOf, variances);
+    if (groups_.areRows()) {
+      // While this row's squares are added up, the next row and the lines of the result come.
+      const int64_t at = first * groups_.inner;
+      const LinesAhead<T, 2> ahead = {
+          {x + groups_.toNext(first), static_cast<const T*>(call_.outputs[0].data)}};
+      sumRun<V, 1>(at, at + groups_.inner, termOf(0), variances[0], ahead);
+    } else {
+      sumGroups<V, 1>(groups_, first, count, termOf, variances);
+    }
     for (int g = 0; g < count; ++g) variances[g][0] /= elements;
   }
 
@@ -270,6 +278,8 @@ class AffineBackward {
     T* dx = output(0) + row * n;
     const V centre = splat<V>(mean(row)), s = splat<V>(scale(row));
     double totals[2];
+    const int64_t next = groups_.areRows() ? groups_.toNext(row) : 0;
+    const LinesAhead<T, 3> ahead = {{g + next, x + next, dx}};
     sumRun<V, 2>(
         0, n,
         [=](int64_t i, int lanes, V* terms) {
@@ -279,7 +289,7 @@ class AffineBackward {
           storeLanes(fma(grad, d * s, loadLanes<V>(weightSums + i, lanes)), weightSums + i, lanes);
           storeLanes(grad + loadLanes<V>(biasSums + i, lanes), biasSums + i, lanes);
         },
-        totals);
+        totals, ahead);
     const Line line(*this, row, 1, totals);
     forLanes<V>(0, n, [&](int64_t i, int lanes) {
       const V grad = loadLanes<V>(g + i, lanes) * loadLanes<V>(weight + i, lanes);

@@ -27,6 +27,10 @@ struct Groups {
   explicit Groups(const TensorView& view)
       : outer(view.shape[0]), count(view.shape[1]), inner(view.shape[2]) {}
   int64_t elements() const { return outer * inner; }
+  /// Whether groups are rows of which a few fit the second-level cache, to be fetched one ahead.
+  bool areRows() const { return outer == 1 && inner <= 8192; }
+  /// The distance to the row that comes after this one, if any.
+  int64_t toNext(int64_t group) const { return group + 1 < count ? inner : 0; }
   int64_t offset(int64_t o, int64_t group) const { return (o * count + group) * inner; }
   int64_t together() const {
     constexpr int64_t kRun = 512;  // elements of a run that is read in order
@@ -80,10 +84,29 @@ KINDLING_INLINE void forLanes(int64_t begin, int64_t end, const Body& body) {
   if (V::width > 1 && i < end) body(i, static_cast<int>(end - i));
 }
 
+struct NothingAhead {
+  KINDLING_INLINE void operator()(int64_t, int64_t) const {}
+};
+
+/// Asks for lines of some rows for the second-level cache, ahead of their use: what foresees
+/// addresses starts anew with every page, and a row is about one. Not a lambda, which GCC takes for
+/// a function without effects and removes.
+template <typename T, int kRows>
+struct LinesAhead {
+  const T* rows[kRows];
+  KINDLING_INLINE void operator()(int64_t i, int64_t n) const {
+    constexpr int64_t kLine = 64 / sizeof(T);
+    for (int64_t end = i + n; i < end; i += kLine) {
+      for (int row = 0; row < kRows; ++row) __builtin_prefetch(rows[row] + i, 0, 2);
+    }
+  }
+};
+
 /// Adds to sums: term(i, lanes, terms) gives the terms of a vector of elements. Several chains of
-/// additions, because one is slower than the memory.
-template <class V, int kTerms, typename Term>
-KINDLING_INLINE void addRun(int64_t begin, int64_t end, const Term& term, V* sums) {
+/// additions, because one is slower than the memory. ahead(i, n) is called once for n elements.
+template <class V, int kTerms, typename Term, typename Ahead = NothingAhead>
+KINDLING_INLINE void addRun(int64_t begin, int64_t end, const Term& term, V* sums,
+                            const Ahead& ahead = Ahead()) {
   constexpr int kChains = 4;
   int64_t i = begin;
   if (end - begin >= 2 * kChains * V::width) {
@@ -92,6 +115,7 @@ KINDLING_INLINE void addRun(int64_t begin, int64_t end, const Term& term, V* sum
       for (int k = 0; k < kTerms; ++k) parts[c][k] = V::zero();
     }
     for (; i + kChains * V::width <= end; i += kChains * V::width) {
+      ahead(i, kChains * V::width);
 #pragma GCC unroll 4
       for (int c = 0; c < kChains; ++c) {
         V terms[kTerms];
@@ -111,13 +135,14 @@ KINDLING_INLINE void addRun(int64_t begin, int64_t end, const Term& term, V* sum
 }
 
 /// The sums over one run of memory.
-template <class V, int kTerms, typename Term>
-KINDLING_INLINE void sumRun(int64_t begin, int64_t end, const Term& term, double* totals) {
+template <class V, int kTerms, typename Term, typename Ahead = NothingAhead>
+KINDLING_INLINE void sumRun(int64_t begin, int64_t end, const Term& term, double* totals,
+                            const Ahead& ahead = Ahead()) {
   for (int k = 0; k < kTerms; ++k) totals[k] = 0;
   for (int64_t from = begin; from < end; from += kBlock) {
     V sums[kTerms];
     for (int k = 0; k < kTerms; ++k) sums[k] = V::zero();
-    addRun<V, kTerms>(from, end - from < kBlock ? end : from + kBlock, term, sums);
+    addRun<V, kTerms>(from, end - from < kBlock ? end : from + kBlock, term, sums, ahead);
     for (int k = 0; k < kTerms; ++k) totals[k] += static_cast<double>(reduceAdd(sums[k]));
   }
 }

@@ -386,22 +386,37 @@ bool addFromBlocks(const float* grad, const int32_t* where, const Planes& from, 
   const VecI offsets = VecI::load(steps);
   const int32_t across = static_cast<int32_t>(width);
   const VecF none = VecF::zero();
+  // `lanes` blocks from column w of a row on; whether all came from their block.
+  const auto blocks = [&](int64_t row, int64_t w, int lanes) {
+    const int64_t at = row * columns + w, corner = 2 * row * width + 2 * w;
+    const bool whole = lanes == VecF::width;
+    const VecF value = whole ? VecF::load(grad + at) : VecF::loadPartial(grad + at, lanes);
+    const VecI position = whole ? VecI::load(where + at) : VecI::loadPartial(where + at, lanes);
+    const VecI tap = position - VecI::set1(static_cast<int32_t>(corner)) - offsets;
+    const auto a = tap == VecI::set1(0), b = tap == VecI::set1(1);
+    const auto c = tap == VecI::set1(across), d = tap == VecI::set1(across + 1);
+    const uint32_t wanted = (1u << lanes) - 1;
+    if (((a | b | c | d).bits() & wanted) != wanted) return false;
+    // Whole vectors where they stay in the plane: what they reach of the next rows is written
+    // later.
+    const bool fits = corner + width + 2 * VecF::width <= to.size;
+    const int stored = fits ? VecF::width : lanes;
+    storeInterleavedFirst(select(a, value, none), select(b, value, none), stored, sums + corner);
+    storeInterleavedFirst(select(c, value, none), select(d, value, none), stored,
+                          sums + corner + width);
+    return true;
+  };
   for (int64_t row = 0; row < from.extents[0] * from.extents[1]; ++row) {
-    for (int64_t w = 0; w < columns; w += VecF::width) {
-      const int lanes = columns - w < VecF::width ? static_cast<int>(columns - w) : VecF::width;
-      const int64_t corner = 2 * row * width + 2 * w;
-      const VecF value = VecF::loadPartial(grad, lanes);
-      const VecI at =
-          VecI::loadPartial(where, lanes) - VecI::set1(static_cast<int32_t>(corner)) - offsets;
-      const auto a = at == VecI::set1(0), b = at == VecI::set1(1);
-      const auto c = at == VecI::set1(across), d = at == VecI::set1(across + 1);
-      const uint32_t wanted = (1u << lanes) - 1;
-      if (((a | b | c | d).bits() & wanted) != wanted) return false;
-      storeInterleavedFirst(select(a, value, none), select(b, value, none), lanes, sums + corner);
-      storeInterleavedFirst(select(c, value, none), select(d, value, none), lanes,
-                            sums + corner + width);
-      where += lanes;
-      grad += lanes;
+    int64_t w = 0;
+    for (; w + VecF::width <= columns; w += VecF::width) {
+      if (!blocks(row, w, VecF::width)) return false;
+    }
+    if (w == columns) continue;
+    // Some blocks again rather than a part of a vector, whose store is dear.
+    const bool again = w > 0;
+    if (!blocks(row, again ? columns - VecF::width : w,
+                again ? VecF::width : static_cast<int>(columns - w))) {
+      return false;
     }
   }
   return true;

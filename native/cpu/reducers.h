@@ -173,39 +173,70 @@ struct MinOf {
 /// Up to 64 elements are combined one after the other in each lane of four vectors.
 constexpr int64_t kRowBlock = 256 * VecF::width;
 
+/// What of a block stands behind its whole groups of four vectors, added to the sums of those.
 template <typename R>
-KINDLING_INLINE typename R::T reduceBlock(const typename R::T* x, int64_t n) {
+KINDLING_INLINE typename R::T finishBlock(const typename R::V (&sums)[4], const typename R::T* x,
+                                          int64_t i, int64_t n) {
   using V = typename R::V;
-  constexpr int64_t width = V::width;
-  const V identity = V::set1(R::identity());
-  V a = identity;
-  int64_t i = 0;
-  if (n >= 4 * width) {
-    V b = a, c = a, d = a;
-    for (; i + 4 * width <= n; i += 4 * width) {
-      a = R::combine(a, V::load(x + i));
-      b = R::combine(b, V::load(x + i + width));
-      c = R::combine(c, V::load(x + i + 2 * width));
-      d = R::combine(d, V::load(x + i + 3 * width));
-    }
-    a = R::combine(R::combine(a, b), R::combine(c, d));
-  }
-  for (; i + width <= n; i += width) a = R::combine(a, V::load(x + i));
-  if constexpr (width > 1) {
+  V a = R::combine(R::combine(sums[0], sums[1]), R::combine(sums[2], sums[3]));
+  for (; i + V::width <= n; i += V::width) a = R::combine(a, V::load(x + i));
+  if constexpr (V::width > 1) {
     if (i < n) {
       const int rest = static_cast<int>(n - i);
+      const V identity = V::set1(R::identity());
       a = R::combine(a, select(lanesBelow(rest), V::loadPartial(x + i, rest), identity));
     }
   }
   return R::acrossLanes(a);
 }
 
-/// A contiguous row; long ones by halves, so that a float sum's error stays small.
-template <typename R>
-typename R::T reduceRow(const typename R::T* x, int64_t n) {
-  if (n <= kRowBlock) return reduceBlock<R>(x, n);
+/// kStreams blocks of n elements each.
+template <typename R, int kStreams>
+KINDLING_INLINE void reduceBlocks(const typename R::T* const* x, int64_t n, typename R::T* out) {
+  using V = typename R::V;
+  constexpr int64_t step = 4 * V::width;
+  V sums[kStreams][4];
+#pragma GCC unroll 4
+  for (int s = 0; s < kStreams; ++s) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) sums[s][k] = V::set1(R::identity());
+  }
+  int64_t i = 0;
+  for (; i + step <= n; i += step) {
+#pragma GCC unroll 4
+    for (int s = 0; s < kStreams; ++s) {
+#pragma GCC unroll 4
+      for (int k = 0; k < 4; ++k) {
+        sums[s][k] = R::combine(sums[s][k], V::load(x[s] + i + k * V::width));
+      }
+    }
+  }
+#pragma GCC unroll 4
+  for (int s = 0; s < kStreams; ++s) out[s] = finishBlock<R>(sums[s], x[s], i, n);
+}
+
+/// kStreams contiguous rows; long ones by halves, so that a float sum's error stays small.
+template <typename R, int kStreams>
+void reduceRowsTogether(const typename R::T* const* x, int64_t n, typename R::T* out) {
+  if (n <= kRowBlock) return reduceBlocks<R, kStreams>(x, n, out);
   const int64_t half = (n / 2 + kRowBlock - 1) / kRowBlock * kRowBlock;
-  return R::combine(reduceRow<R>(x, half), reduceRow<R>(x + half, n - half));
+  const typename R::T* rest[kStreams];
+  typename R::T more[kStreams];
+  for (int s = 0; s < kStreams; ++s) rest[s] = x[s] + half;
+  reduceRowsTogether<R, kStreams>(x, half, out);
+  reduceRowsTogether<R, kStreams>(rest, n - half, more);
+  for (int s = 0; s < kStreams; ++s) out[s] = R::combine(out[s], more[s]);
+}
+
+template <typename R>
+KINDLING_INLINE typename R::T reduceRow(const typename R::T* x, int64_t n) {
+  typename R::T result;
+  if (n <= kRowBlock) {
+    reduceBlocks<R, 1>(&x, n, &result);
+  } else {
+    reduceRowsTogether<R, 1>(&x, n, &result);
+  }
+  return result;
 }
 
 /// target[j] = combine(target[j], x[j])

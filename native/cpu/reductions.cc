@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "core/cpu_features.h"
 #include "core/status.h"
 #include "cpu/arg_reduce.h"
 #include "cpu/kernel_table.h"
@@ -23,6 +24,10 @@ constexpr int64_t kGrain = 32768;
 constexpr int64_t kChunk = 16384;
 // With fewer outputs than this, long reductions are cut.
 constexpr int64_t kFewOutputs = 64;
+// Rows of fewer elements end before it matters where the next ones come from.
+constexpr int64_t kShortRow = 64;
+// Up to so many times the second-level cache rows come fast enough one by one.
+constexpr int64_t kNear = 8;
 // Columns that one pass keeps in the first-level cache.
 constexpr int64_t kColumns = 1024;
 // Rows combined one after the other before their result joins the total.
@@ -58,6 +63,34 @@ typename R::T reduceSpan(const Axes& reduced, const typename R::T* x, int64_t be
   return total;
 }
 
+/// out[i] of the rows [begin, end), which have countAt(i) elements and start at rowAt(i). Rows a
+/// quarter of the range apart are read side by side: from one stream of addresses a core gets less
+/// than memory could give, since what foresees them stops at every page.
+template <typename R, typename RowAt, typename CountAt>
+void reduceManyRows(int64_t begin, int64_t end, const RowAt& rowAt, const CountAt& countAt,
+                    typename R::T* out) {
+  constexpr int kStreams = 4;
+  const int64_t quarter = (end - begin) / kStreams;
+  for (int64_t i = begin; i < begin + quarter; ++i) {
+    const typename R::T* rows[kStreams];
+    typename R::T results[kStreams];
+    const int64_t count = countAt(i);
+    bool even = true;
+    for (int s = 0; s < kStreams; ++s) {
+      rows[s] = rowAt(i + s * quarter);
+      even = even && countAt(i + s * quarter) == count;
+    }
+    if (even) reduceRowsTogether<R, kStreams>(rows, count, results);
+    for (int s = 0; s < kStreams; ++s) {
+      const int64_t at = i + s * quarter;
+      out[at] = even ? results[s] : reduceRow<R>(rows[s], countAt(at));
+    }
+  }
+  for (int64_t i = begin + kStreams * quarter; i < end; ++i) {
+    out[i] = reduceRow<R>(rowAt(i), countAt(i));
+  }
+}
+
 /// Few outputs of many elements: fixed chunks side by side, their results in order.
 template <typename R>
 Status reduceLongRows(const Box& box, const typename R::T* x, typename R::T* out) {
@@ -65,11 +98,16 @@ Status reduceLongRows(const Box& box, const typename R::T* x, typename R::T* out
   const Scratch scratch(static_cast<size_t>(box.kept.count * chunks) * sizeof(typename R::T));
   if (!scratch.ok()) return noMemory("reduce");
   typename R::T* partial = scratch.as<typename R::T>();
+  const auto rowOf = [&](int64_t i) { return x + box.kept.offset(i / chunks, 0); };
+  const auto firstOf = [&](int64_t i) { return i % chunks * kChunk; };
+  const auto countAt = [&](int64_t i) { return least(kChunk, box.reduced.count - firstOf(i)); };
   parallelFor(box.kept.count * chunks, kGrain / kChunk, 1, [&](int64_t begin, int64_t end) {
+    if (box.reduced.rank == 1) {
+      const auto chunkAt = [&](int64_t i) { return rowOf(i) + firstOf(i); };
+      return reduceManyRows<R>(begin, end, chunkAt, countAt, partial);
+    }
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t first = i % chunks * kChunk;
-      partial[i] = reduceSpan<R>(box.reduced, x + box.kept.offset(i / chunks, 0), first,
-                                 least(first + kChunk, box.reduced.count));
+      partial[i] = reduceSpan<R>(box.reduced, rowOf(i), firstOf(i), firstOf(i) + countAt(i));
     }
   });
   for (int64_t i = 0; i < box.kept.count; ++i) out[i] = reduceRow<R>(partial + i * chunks, chunks);
@@ -80,16 +118,26 @@ template <typename R>
 Status reduceRows(const Box& box, const typename R::T* x, typename R::T* out) {
   const int64_t outputs = box.kept.count, count = box.reduced.count;
   if (outputs < kFewOutputs && count > 2 * kChunk) return reduceLongRows<R>(box, x, out);
+  const auto rowAt = [&](int64_t i) { return x + box.kept.offset(i, 0); };
+  const int64_t bytes = outputs * count * static_cast<int64_t>(sizeof(typename R::T));
+  const bool isNear = bytes <= kNear * cacheSizes().l2;
   parallelFor(outputs, kGrain / count + 1, 1, [&](int64_t begin, int64_t end) {
-    if (box.reduced.rank == 1 && count <= kRowBlock) {
-      for (int64_t i = begin; i < end; ++i) {
-        out[i] = reduceBlock<R>(x + box.kept.offset(i, 0), count);
+    if (box.reduced.rank == 1 && (isNear || count < kShortRow)) {
+      if (count <= kRowBlock) {
+        for (int64_t i = begin; i < end; ++i) {
+          const typename R::T* const row = rowAt(i);
+          reduceBlocks<R, 1>(&row, count, out + i);
+        }
+      } else {
+        for (int64_t i = begin; i < end; ++i) out[i] = reduceRow<R>(rowAt(i), count);
       }
       return;
     }
-    for (int64_t i = begin; i < end; ++i) {
-      out[i] = reduceSpan<R>(box.reduced, x + box.kept.offset(i, 0), 0, count);
+    if (box.reduced.rank == 1) {
+      const auto countAt = [=](int64_t) { return count; };
+      return reduceManyRows<R>(begin, end, rowAt, countAt, out);
     }
+    for (int64_t i = begin; i < end; ++i) out[i] = reduceSpan<R>(box.reduced, rowAt(i), 0, count);
   });
   return Status::ok;
 }

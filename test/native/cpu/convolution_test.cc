@@ -208,6 +208,30 @@ TEST_CASE("depthwise 3x3 convolution of every width against plain sums") {
   }
 }
 
+/// One channel of the input, or of its gradient where there is one filter; and groups of one.
+TEST_CASE("3x3 convolution of one channel, of every width, against plain sums") {
+  for (const IsaLevel& level : isaLevels()) {
+    for (int64_t width = 1; width <= 35; ++width) {
+      for (const int64_t padding : {0, 1}) {
+        const int64_t height = 1 + width % 7;
+        if (width + 2 * padding < 3 || height + 2 * padding < 3) continue;
+        for (const int64_t groups : {1, 2}) {
+          const Case one = {2,      groups, 5 * groups,         groups, {height, width},
+                            {3, 3}, {1, 1}, {padding, padding}, {1, 1}};
+          const Case many = {2,      5 * groups,         groups, groups, {height, width}, {3, 3},
+                             {1, 1}, {padding, padding}, {1, 1}};
+          for (const Case& c : {one, many}) {
+            CAPTURE(nameOf(level));
+            CAPTURE(describe(c));
+            checkForward(level, c, DType::float32);
+            checkGradients(level, c, DType::float32);
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("1x1 convolutions over large planes, and strides beyond the kernel, against plain sums") {
   const std::vector<Case> all = {
       {3, 5, 7, 1, {10, 11}, {1, 1}, {1, 1}, {0, 0}, {1, 1}},

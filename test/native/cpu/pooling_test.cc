@@ -77,7 +77,8 @@ void forWindow(const Case& c, int64_t row, int64_t column,
   }
 }
 
-TEST_CASE("maxPool finds the first of the largest, and NaN before all") {
+TEST_CASE(
+    "maxPool finds the first of the largest, and NaN before all, and its gradient goes there") {
   std::vector<Case> all = cases();
   all.push_back({{9, 60}, {3, 2}, {1, 2}, {1, 0}, {2, 3}});
   all.push_back({{1, 3}, {1, 2}, {1, 1}, {0, 1}, {1, 2}});
@@ -113,6 +114,17 @@ TEST_CASE("maxPool finds the first of the largest, and NaN before all") {
           CHECK((values.at(i) == best || (best != best && values.at(i) != values.at(i))));
           REQUIRE(positions.at(i) == where);
         }
+        // Whole numbers, whose sums are exact.
+        const TestTensor grad = TestTensor::generate(
+            dtype, c.y(), [](int64_t i) { return static_cast<double>(i % 13 + 1); });
+        std::vector<double> expected(static_cast<size_t>(x.size()));
+        for (int64_t i = 0; i < values.size(); ++i) {
+          const int64_t where = static_cast<int64_t>(positions.at(i));
+          if (where >= 0) expected[static_cast<size_t>(i / size * plane + where)] += grad.at(i);
+        }
+        CAPTURE(c.input[1]);
+        CHECK(runOp(level, Op::maxPoolBackward, {grad, positions}, dtype, c.x()).values() ==
+              expected);
       }
     }
   }

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -184,6 +185,26 @@ TEST_CASE("large reductions: every way to cut the work") {
       const int last = static_cast<int>(c.shape.size()) - 1;
       checkReduction(level, Op::sum, x.transposed(0, last), c.mask);
     }
+  }
+}
+
+/// Such rows are read side by side.
+TEST_CASE("rows of more memory than the caches near a core hold") {
+  const int64_t rows = 4099, columns = 1030;
+  // Whole numbers, whose sums are exact, and a largest that differs from row to row.
+  const auto x = TestTensor::generate(DType::float32, {rows, columns}, [=](int64_t i) {
+    return static_cast<double>(i % columns == i / columns % columns ? i / columns : i % 7);
+  });
+  std::vector<double> sums(rows), largest(rows);
+  for (int64_t i = 0; i < x.size(); ++i) {
+    const size_t row = static_cast<size_t>(i / columns);
+    sums[row] += x.at(i);
+    largest[row] = std::max(largest[row], x.at(i));
+  }
+  for (const IsaLevel& level : isaLevels()) {
+    CAPTURE(nameOf(level));
+    CHECK(runOp(level, Op::sum, {x}, DType::float32, {rows}, {2}).values() == sums);
+    CHECK(runOp(level, Op::max, {x}, DType::float32, {rows}, {2}).values() == largest);
   }
 }
 
