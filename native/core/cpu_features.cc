@@ -7,6 +7,7 @@
 #include <sys/sysctl.h>
 #endif
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -46,10 +47,22 @@ Isa detect() {
   if ((b & needed512) == needed512 && (state & 0xe6) == 0xe6) return Isa::avx512;
   return Isa::avx2;
 }
+
+bool detectBrainDots() {
+#if defined(KINDLING_EMULATE_AVX512)
+  return true;
+#endif
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 5) != 0;
+}
 #elif defined(__aarch64__) || defined(_M_ARM64)
 Isa detect() { return Isa::neon; }  // every ARMv8 CPU has it
 #else
 Isa detect() { return Isa::scalar; }
+#endif
+
+#if !defined(__x86_64__)
+bool detectBrainDots() { return false; }
 #endif
 
 #define KINDLING_ISA_NAME(name) #name,
@@ -160,6 +173,17 @@ Isa activeIsa() { return choice().isa; }
 const char* isaProblem() { return choice().problem[0] ? choice().problem : nullptr; }
 
 const char* isaName(Isa isa) { return kNames[static_cast<int>(isa)]; }
+
+namespace {
+std::atomic<bool> brainDotsAllowed{true};
+}
+
+bool hasBrainDots() {
+  static const bool has = detectBrainDots();
+  return has && brainDotsAllowed.load(std::memory_order_relaxed);
+}
+
+void allowBrainDots(bool allowed) { brainDotsAllowed.store(allowed); }
 
 int physicalCores() {
   static const int cores = countCores();

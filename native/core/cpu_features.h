@@ -29,6 +29,11 @@ const char* isaProblem();
 
 const char* isaName(Isa isa);
 
+/// Whether the avx512 kernels may use AVX512-BF16 (vdpbf16ps). `allowed`: for tests, which also
+/// want the results of CPUs without it.
+bool hasBrainDots();
+void allowBrainDots(bool allowed);
+
 /// Physical cores this process may run on (affinity and SMT siblings taken into account), at
 /// least 1.
 int physicalCores();

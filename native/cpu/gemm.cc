@@ -35,7 +35,8 @@ template <typename T, typename S>
 struct Block {
   const GemmProblem<T, S>* problem;
   const GemmPlan* plan;
-  int64_t begin, steps;  // of k
+  int64_t begin;  // the first value of k
+  int64_t steps;
   T *packedRows, *packedColumns;
   int64_t firstPacked;  // the column that packedColumns begins with
   bool accumulate;
@@ -45,11 +46,18 @@ struct Block {
 
 template <typename T, typename S>
 Block<T, S> blockOf(const Work<T, S>& work, int64_t index) {
-  const int64_t k = work.problem->k, blocks = work.plan->kBlocks;
-  Block<T, S> block = {
-      work.problem, work.plan, index * k / blocks, 0, work.packedRows, work.packedColumns, 0,
-      true,         nullptr,   index == blocks - 1};
-  block.steps = (index + 1) * k / blocks - block.begin;
+  const int64_t steps = work.plan->steps, blocks = work.plan->kBlocks;
+  const int64_t first = index * steps / blocks;
+  Block<T, S> block = {work.problem,
+                       work.plan,
+                       first * work.plan->unit,
+                       (index + 1) * steps / blocks - first,
+                       work.packedRows,
+                       work.packedColumns,
+                       0,
+                       true,
+                       nullptr,
+                       index == blocks - 1};
   if (index == 0) {
     block.accumulate = work.problem->accumulate;
     block.bias = work.problem->bias;
@@ -68,14 +76,27 @@ int64_t packedColumnElements(const GemmPlan& plan) {
   return plan.packColumns ? plan.vectors * kWidth<T> * plan.kBlock : 0;
 }
 
+/// How many values of k a block has.
+template <typename T, typename S>
+int64_t valuesOf(const Block<T, S>& block) {
+  return least(block.steps * block.plan->unit, block.problem->k - block.begin);
+}
+
 template <typename T, typename S>
 void packRowTiles(const Block<T, S>& block, int64_t begin, int64_t end) {
   const GemmOperand<S>& from = block.problem->rows;
   for (int64_t tile = begin; tile < end; ++tile) {
     const int64_t row = rowOfTile(*block.plan, tile);
     const int rows = static_cast<int>(rowOfTile(*block.plan, tile + 1) - row);
-    packRows(block.packedRows + row * block.steps, from.at(row, block.begin), from.across,
-             from.along, rows, block.steps);
+    T* const to = block.packedRows + row * block.steps;
+    const S* const at = from.at(row, block.begin);
+    if constexpr (kHasPairs<S>) {
+      if (block.plan->unit == 2) {
+        packPairs(to, rows, at, from.across, from.along, rows, rows, valuesOf(block));
+        continue;
+      }
+    }
+    packRows(to, at, from.across, from.along, rows, block.steps);
   }
 }
 
@@ -85,6 +106,17 @@ void packPanels(const Block<T, S>& block, int64_t begin, int64_t end) {
   const int64_t width = block.plan->panelVectors * kWidth<T>;
   const int64_t allColumns = block.plan->vectors * kWidth<T>;
   GemmOperand<S> from = problem.columns;
+  if constexpr (kHasPairs<S>) {
+    if (block.plan->unit == 2) {
+      for (int64_t panel = begin; panel < end; ++panel) {
+        const int64_t column = panel * width, lanes = least(width, allColumns - column);
+        packPairs(block.packedColumns + (column - block.firstPacked) * block.steps, lanes,
+                  from.at(column, block.begin), from.across, from.along,
+                  least(width, problem.columnCount - column), lanes, valuesOf(block));
+      }
+      return;
+    }
+  }
   if (from.across == 1 && block.plan->panelVectors == 2) {
     const int64_t whole = least(end, problem.columnCount / width) - begin;
     if (whole > 0) {
@@ -121,8 +153,15 @@ TileKernels<T> chooseKernels(const GemmProblem<T, S>& problem, const GemmPlan& p
   chosen.smallRows = plan.tileRows;
   for (int more = 0; more < 2; ++more) {
     const int rows = static_cast<int>(chosen.smallRows) + more;
-    chosen.kernels[more][0] =
-        tileKernelFor<T>(rows, static_cast<int>(plan.panelVectors), unit, false);
+    const int vectors = static_cast<int>(plan.panelVectors);
+    if constexpr (kHasPairs<S>) {
+      if (plan.unit == 2) {
+        chosen.kernels[more][0] = tileKernelFor<T, DotPairs>(rows, vectors, unit, false);
+        chosen.kernels[more][1] = tileKernelFor<T, DotPairs>(rows, lastVectors, unit, partial);
+        continue;
+      }
+    }
+    chosen.kernels[more][0] = tileKernelFor<T>(rows, vectors, unit, false);
     chosen.kernels[more][1] = tileKernelFor<T>(rows, lastVectors, unit, partial);
     if (std::is_same<T, S>::value && plan.packInParts && plan.panelVectors == kTileVectors) {
       chosen.first[more] =

@@ -154,8 +154,17 @@ KINDLING_INLINE RowAddress<T> rowAddress(const TileCallOf<T>& call) {
   return {first, kRows > 7 ? first + 7 * stride : first, stride, 3 * stride, 5 * stride};
 }
 
+/// What a step of k adds to a sum.
+struct MultiplyAdd {
+  template <typename V>
+  static KINDLING_INLINE V add(V a, V b, V sum) {
+    return fma(a, b, sum);
+  }
+};
+
 /// kUnitStride: rows lie side by side (packed, or a transposed matrix).
-template <int kRows, int kVectors, bool kUnitStride, bool kPartial, typename T>
+template <int kRows, int kVectors, bool kUnitStride, bool kPartial, typename T,
+          class Step = MultiplyAdd>
 void tileKernel(const TileCallOf<T>& call) {
   using V = GemmVecOf<T>;
   constexpr int kBytes = sizeof(T);
@@ -178,7 +187,7 @@ void tileKernel(const TileCallOf<T>& call) {
     for (int i = 0; i < kRows; ++i) {
       const V a = V::set1(kUnitStride ? unit[i] : *rows.at(i));
 #pragma GCC unroll 16
-      for (int j = 0; j < kVectors; ++j) acc[i][j] = fma(a, b[j], acc[i][j]);
+      for (int j = 0; j < kVectors; ++j) acc[i][j] = Step::add(a, b[j], acc[i][j]);
     }
     columns += columnStep;
     if (kUnitStride) {
@@ -207,45 +216,47 @@ constexpr int kWideTileRows = 1;
 constexpr int kTileVectors = 2;
 constexpr int kWideVectors = 4;
 
-template <int kRows, int kVectors, typename T>
+template <int kRows, int kVectors, typename T, class Step>
 KINDLING_INLINE TileKernelOf<T> tileKernelOf(bool unitStride, bool partial) {
 #if KINDLING_ISA_LEVEL == 2
   // A masked load costs what a plain one does: one kernel serves both cases.
   (void)partial;
-  return unitStride ? tileKernel<kRows, kVectors, true, true, T>
-                    : tileKernel<kRows, kVectors, false, true, T>;
+  return unitStride ? tileKernel<kRows, kVectors, true, true, T, Step>
+                    : tileKernel<kRows, kVectors, false, true, T, Step>;
 #else
   if (partial) {
-    return unitStride ? tileKernel<kRows, kVectors, true, true, T>
-                      : tileKernel<kRows, kVectors, false, true, T>;
+    return unitStride ? tileKernel<kRows, kVectors, true, true, T, Step>
+                      : tileKernel<kRows, kVectors, false, true, T, Step>;
   }
-  return unitStride ? tileKernel<kRows, kVectors, true, false, T>
-                    : tileKernel<kRows, kVectors, false, false, T>;
+  return unitStride ? tileKernel<kRows, kVectors, true, false, T, Step>
+                    : tileKernel<kRows, kVectors, false, false, T, Step>;
 #endif
 }
 
 /// Finds the instance of the largest number of rows that is asked for, from kRows down.
-template <int kRows, int kVectors, typename T>
+template <int kRows, int kVectors, typename T, class Step>
 inline TileKernelOf<T> findTileKernel(int rows, bool unitStride, bool partial) {
   if constexpr (kRows > 1) {
-    if (rows < kRows) return findTileKernel<kRows - 1, kVectors, T>(rows, unitStride, partial);
+    if (rows < kRows) {
+      return findTileKernel<kRows - 1, kVectors, T, Step>(rows, unitStride, partial);
+    }
   }
-  return tileKernelOf<kRows, kVectors, T>(unitStride, partial);
+  return tileKernelOf<kRows, kVectors, T, Step>(unitStride, partial);
 }
 
 /// The kernel for a tile of `rows`: 1 to kTileRows, or to kWideTileRows where `vectors` is greater
 /// than kTileVectors.
-template <typename T = float>
+template <typename T = float, class Step = MultiplyAdd>
 inline TileKernelOf<T> tileKernelFor(int rows, int vectors, bool unitStride, bool partial) {
   switch (vectors) {
     case 1:
-      return findTileKernel<kTileRows, 1, T>(rows, unitStride, partial);
+      return findTileKernel<kTileRows, 1, T, Step>(rows, unitStride, partial);
     case 2:
-      return findTileKernel<kTileRows, 2, T>(rows, unitStride, partial);
+      return findTileKernel<kTileRows, 2, T, Step>(rows, unitStride, partial);
     case 3:
-      return findTileKernel<kWideTileRows, 3, T>(rows, unitStride, partial);
+      return findTileKernel<kWideTileRows, 3, T, Step>(rows, unitStride, partial);
     default:
-      return findTileKernel<kWideTileRows, 4, T>(rows, unitStride, partial);
+      return findTileKernel<kWideTileRows, 4, T, Step>(rows, unitStride, partial);
   }
 }
 

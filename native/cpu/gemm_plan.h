@@ -9,6 +9,7 @@
 #include "core/cpu_features.h"
 #include "cpu/gemm_microkernel.h"
 #include "cpu/gemm_pack.h"
+#include "cpu/gemm_pairs.h"
 
 namespace kindling {
 namespace KINDLING_ISA {
@@ -36,7 +37,8 @@ struct GemmPlan {
   int64_t vectors;       // of one step of k over all columns
   int64_t panelVectors;  // of one tile
   int64_t panels;
-  int64_t kBlocks, kBlock;  // kBlock: the most steps of k done at once
+  int64_t unit, steps;      // a step is one value of k, or a pair
+  int64_t kBlocks, kBlock;  // kBlock: the most steps done at once
   bool packRows, packColumns;
   int64_t rowParts, columnParts;  // the grid of parts
   int64_t groupPanels;            // that one part has in the L2 cache at a time
@@ -202,12 +204,12 @@ inline void chooseBlocks(const GemmProblem<T, S>& problem, bool isOneTile, GemmP
   if (!plan->packRows && !plan->packColumns && isOneTile) {
     // Short runs along k, so that the vectors are read in about the order of memory.
     if (plan->panels > 1) most = kStreamSteps;
-  } else if (!plan->packRows && bytesOfStep * problem.k <= cacheSizes().l2 / 2) {
-    most = problem.k;
+  } else if (!plan->packRows && bytesOfStep * plan->steps <= cacheSizes().l2 / 2) {
+    most = plan->steps;
   }
-  plan->kBlocks = most > 0 ? (problem.k + most / 2) / most : 1;
+  plan->kBlocks = most > 0 ? (plan->steps + most / 2) / most : 1;
   if (plan->kBlocks < 1) plan->kBlocks = 1;
-  plan->kBlock = ceilDivide(problem.k, plan->kBlocks);
+  plan->kBlock = ceilDivide(plan->steps, plan->kBlocks);
   const int64_t panelBytes =
       plan->panelVectors * GemmVecOf<T>::width * plan->kBlock * int64_t{sizeof(T)};
   const int64_t fitting = panelBytes > 0 ? cacheSizes().l2 / 2 / panelBytes : plan->panels;
@@ -224,6 +226,8 @@ template <typename T, typename S>
 inline GemmPlan makePlan(const GemmProblem<T, S>& problem, int threads) {
   GemmPlan plan;
   const bool wide = problem.rowCount <= kWideTileRows;
+  plan.unit = multipliesPairs<S>() ? 2 : 1;
+  plan.steps = ceilDivide(problem.k, plan.unit);
   plan.vectors = vectorsOf<T>(problem.columnCount);
   plan.panelVectors = least(plan.vectors, wide ? kWideVectors : kTileVectors);
   plan.panels = ceilDivide(plan.vectors, plan.panelVectors);

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/cpu_features.h"
 #include "doctest/doctest.h"
 #include "op_testing.h"
 
@@ -202,20 +203,22 @@ Reference rounded(Reference sums, DType dtype) {
 }
 
 TEST_CASE("matmul and linear of halves: sums of float32, rounded once") {
-  const std::vector<std::pair<Shape, Shape>> cases = {{{1, 1}, {1, 1}},
-                                                      {{1, 70}, {70, 40}},
-                                                      {{2, 33}, {33, 50}},
-                                                      {{7, 9}, {9, 1}},
-                                                      {{37, 20}, {20, 41}},
-                                                      {{70, 600}, {600, 66}},
-                                                      {{2, 3, 5, 17}, {2, 3, 17, 4}},
-                                                      {{2, 0}, {0, 3}}};
+  const std::vector<std::pair<Shape, Shape>> cases = {
+      {{1, 1}, {1, 1}},         {{1, 70}, {70, 40}},
+      {{2, 33}, {33, 50}},      {{7, 9}, {9, 1}},
+      {{37, 20}, {20, 41}},     {{70, 600}, {600, 66}},
+      {{61, 1601}, {1601, 35}}, {{2, 3, 5, 17}, {2, 3, 17, 4}},
+      {{2, 0}, {0, 3}}};
   const int threads = numThreads();
   for (const IsaLevel& level : isaLevels()) {
-    for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    // bfloat16 in pairs where the CPU has AVX512-BF16, and as on CPUs that lack it.
+    for (const auto& [dtype, inPairs] : std::vector<std::pair<DType, bool>>{
+             {DType::bfloat16, true}, {DType::bfloat16, false}, {DType::float16, false}}) {
+      allowBrainDots(inPairs);
       for (const auto& [left, right] : cases) {
         CAPTURE(nameOf(level));
         CAPTURE(static_cast<int>(dtype));
+        CAPTURE(inPairs);
         CAPTURE(left.front());
         setNumThreads(left.front() % 3 + 1);
         const TestTensor a = cast(level, generate(left), dtype),
@@ -244,6 +247,7 @@ TEST_CASE("matmul and linear of halves: sums of float32, rounded once") {
       }
     }
   }
+  allowBrainDots(true);
   setNumThreads(threads);
 }
 
