@@ -139,7 +139,7 @@ inline bool splitInto(const GemmProblem<T, S>& problem, int64_t parts, bool even
         (evenedOut ? static_cast<double>(plan->panels) / static_cast<double>(columnParts)
                    : static_cast<double>(ceilDivide(plan->panels, columnParts)));
     // The second term: what a part reads for every step of k.
-    double cost = rows * vectors + 0.5 * (rows / GemmVecOf<T>::width + vectors);
+    double cost = rows * vectors + 0.75 * (rows / GemmVecOf<T>::width + vectors);
     if (plan->packColumns && problem.columns.across != 1) {
       cost += kTransposeCost * GemmVecOf<T>::width * vectors;
     }
