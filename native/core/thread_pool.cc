@@ -6,6 +6,7 @@
 #endif
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <memory>
@@ -25,6 +26,8 @@ constexpr int kMaxThreads = 256;
 constexpr int kMaxParts = 0xffff;
 // A worker that finds no job for this many pauses (some tens of microseconds) goes to sleep.
 constexpr int kSpins = 2000;
+// Short jobs that come faster than this after one another are a row: it keeps the workers awake.
+constexpr std::chrono::microseconds kRowGap{30};
 // The caller waits for the last part this long before it lets other threads have the core.
 constexpr int kSpinsBeforeYield = 10000;
 
@@ -58,6 +61,15 @@ class Pool {
         yieldCore();
       }
     }
+  }
+
+  /// Whether a job of a few microseconds should be handed over.
+  bool isPrompt() {
+    const bool started = ticket_.load(std::memory_order_relaxed) != 0;
+    if (started && sleeping_.load(std::memory_order_relaxed) == 0) return true;
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    const auto last = lastShort_.exchange(now.count(), std::memory_order_relaxed);
+    return now - decltype(now)(last) < kRowGap;
   }
 
   int threads() const { return threads_.load(std::memory_order_relaxed); }
@@ -173,6 +185,8 @@ class Pool {
   alignas(64) std::atomic<int> done_{0};
   alignas(64) std::atomic<int> sleeping_{0};
   std::atomic<bool> stopping_{false};
+  // When a short job came last that found a worker asleep.
+  std::atomic<std::chrono::steady_clock::rep> lastShort_{0};
   std::mutex sleep_;
   std::condition_variable wakeUp_;
 };
@@ -210,6 +224,11 @@ void parallelParts(int parts, PartFunction function, void* context) {
 }
 
 int numThreads() { return pool().threads(); }
+
+int promptThreads() {
+  const int threads = numThreads();
+  return threads > 1 && pool().isPrompt() ? threads : 1;
+}
 
 void setNumThreads(int threads) {
   if (threads >= 1 && threads <= kMaxThreads) pool().setThreads(threads);

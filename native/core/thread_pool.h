@@ -19,6 +19,11 @@ void parallelParts(int parts, PartFunction function, void* context);
 /// physicalCores().
 int numThreads();
 
+/// Threads for a job of a few microseconds, which waking a worker would only make longer:
+/// numThreads() while the workers are awake, or where such jobs come in a row and a waking pays in
+/// the end; otherwise 1. Not for what depends on the number of parts: it changes from call to call.
+int promptThreads();
+
 /// 1 to 256; takes effect for the next job.
 void setNumThreads(int threads);
 

@@ -16,7 +16,8 @@ namespace {
 template <typename T, typename S>
 void multiplyDots(const DotProblemOf<T, S>& problem) {
   const int64_t costOfOne = problem.few * vectorsOf<T>(problem.k) + 1;
-  const int64_t grain = ceilDivide(kParallelCost / 2, costOfOne);
+  const int64_t worthwhile = costWorthSplitting(static_cast<double>(problem.many * costOfOne));
+  const int64_t grain = ceilDivide(worthwhile / 2, costOfOne);
   parallelFor(problem.many, grain, 8,
               [&](int64_t begin, int64_t end) { dotRange(problem, begin, end); });
 }
@@ -34,7 +35,9 @@ void multiplyStream(const GemmProblem<T, S>& p) {
   const StreamProblem<T, S> stream = {
       p.rowCount,     p.columnCount,   p.k, p.rows.data, p.rows.across, p.rows.along,
       p.columns.data, p.columns.along, p.c, cStride};
-  const int64_t grain = ceilDivide(kParallelCost / 2, p.k + 1) * GemmVecOf<T>::width;
+  const int64_t worthwhile =
+      costWorthSplitting(static_cast<double>(vectorsOf<T>(p.columnCount) * (p.k + 1)));
+  const int64_t grain = ceilDivide(worthwhile / 2, p.k + 1) * GemmVecOf<T>::width;
   parallelFor(p.columnCount, grain, GemmVecOf<T>::width, [&](int64_t begin, int64_t end) {
     for (int64_t i = 0; i < p.rowCount; ++i) {
       for (int64_t j = begin; j < end; ++j) {

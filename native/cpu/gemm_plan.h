@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "core/cpu_features.h"
+#include "core/thread_pool.h"
 #include "cpu/gemm_microkernel.h"
 #include "cpu/gemm_pack.h"
 #include "cpu/gemm_pairs.h"
@@ -66,7 +67,8 @@ constexpr int64_t kBlockSteps = 256;
 constexpr int kLatency = 4;
 constexpr int64_t kParallelCost = 16000;
 #endif
-constexpr int64_t kStreamSteps = 64;   // of k, where every vector is used just once
+constexpr int64_t kPromptCost = kParallelCost / 3;  // nor handing to one that is awake
+constexpr int64_t kStreamSteps = 64;                // of k, where every vector is used just once
 constexpr int64_t kPartCost = 400000;  // more parts than threads where each has at least this
 
 KINDLING_INLINE int64_t ceilDivide(int64_t x, int64_t y) { return (x + y - 1) / y; }
@@ -122,6 +124,12 @@ KINDLING_INLINE int64_t panelOfPart(const GemmPlan& plan, int64_t part) {
   return part * plan.panels / plan.columnParts;
 }
 
+/// Below what cost work is left whole, given how much there is of it.
+KINDLING_INLINE int64_t costWorthSplitting(double cost) {
+  const bool prompt = cost >= kPromptCost && cost < kParallelCost && promptThreads() > 1;
+  return prompt ? kPromptCost : kParallelCost;
+}
+
 /// Chooses the grid of that many parts in which the largest part is smallest, or the mean where
 /// parts are so many that the threads' shares are `evenedOut`; false if there is none.
 template <typename T, typename S>
@@ -156,8 +164,10 @@ template <typename T, typename S>
 inline void splitPlan(const GemmProblem<T, S>& problem, int threads, GemmPlan* plan) {
   plan->rowParts = plan->columnParts = 1;
   const double cost = updateCost<T>(problem.rowCount, problem.columnCount, problem.k);
-  if (threads == 1 || cost < static_cast<double>(kParallelCost)) return;
-  const int64_t most = static_cast<int64_t>(2 * cost / static_cast<double>(kParallelCost));
+  if (threads == 1) return;
+  const double worthwhile = static_cast<double>(costWorthSplitting(cost));
+  if (cost < worthwhile) return;
+  const int64_t most = static_cast<int64_t>(2 * cost / worthwhile);
   const bool finer = cost / threads >= 4.0 * kPartCost;
   int64_t parts = least(most, finer ? 4 * threads : threads);
   while (!splitInto(problem, parts, parts > threads, plan)) --parts;

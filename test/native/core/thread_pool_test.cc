@@ -130,6 +130,25 @@ TEST_CASE("more than one thread really takes part") {
   CHECK(meeting.arrived.load() == 2);
 }
 
+TEST_CASE("short jobs are handed over when workers are awake, or when they come in a row") {
+  const ThreadsGuard guard;
+  setNumThreads(1);
+  CHECK(promptThreads() == 1);
+  setNumThreads(2);
+  int alone = 0, inRow = 0, awake = 0;
+  // Each may be missed when something else has the cores, but not every time.
+  for (int i = 0; i < 50; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    alone += promptThreads() == 1;
+    inRow += promptThreads() == 2;
+    CHECK(everyPartOnce(64));
+    awake += promptThreads() == 2;
+  }
+  CHECK(alone > 0);
+  CHECK(inRow > 0);
+  CHECK(awake > 0);
+}
+
 TEST_CASE("nested jobs run on the calling thread") {
   const ThreadsGuard guard;
   setNumThreads(2);
