@@ -129,11 +129,24 @@ int countCores() {
   return cores > 0 ? cores : 1;
 }
 
+/// The last cache that a core can use, which sysconf takes for that of all cores of an AMD chip.
+/// 0 if Linux does not tell.
+long sharedCacheSize() {
+  FILE* file = fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r");
+  long kibibytes = 0;
+  if (file) {
+    if (fscanf(file, "%ldK", &kibibytes) != 1) kibibytes = 0;
+    fclose(file);
+  }
+  return kibibytes << 10;
+}
+
 /// A level of the data cache; what sysconf does not know (on ARM it says 0) is taken to be usual.
 long cacheSize(int level, long otherwise) {
   constexpr int kNamesOfLevels[] = {_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE,
                                     _SC_LEVEL3_CACHE_SIZE};
-  const long size = sysconf(kNamesOfLevels[level - 1]);
+  const long shared = level == 3 ? sharedCacheSize() : 0;
+  const long size = shared > 0 ? shared : sysconf(kNamesOfLevels[level - 1]);
   return size > 0 ? size : otherwise;
 }
 
@@ -195,5 +208,16 @@ CacheSizes cacheSizes() {
                                    cacheSize(3, 8 << 20)};
   return sizes;
 }
+
+namespace {
+std::atomic<int64_t> chosenLargeResult{0};
+}
+
+int64_t largeResultBytes() {
+  const int64_t chosen = chosenLargeResult.load(std::memory_order_relaxed);
+  return chosen > 0 ? chosen : cacheSizes().l3 / 4;
+}
+
+void setLargeResultBytes(int64_t bytes) { chosenLargeResult.store(bytes); }
 
 }  // namespace kindling

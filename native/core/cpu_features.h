@@ -2,6 +2,8 @@
 // Which instruction set the kernels use. On x86-64 detected once from cpuid and the operating
 // system's state mask; KINDLING_ISA lowers it, so that every level is tested on one machine.
 
+#include <cstdint>
+
 namespace kindling {
 
 /// The levels that the kernels are compiled for on this architecture, the lowest first:
@@ -44,5 +46,11 @@ struct CacheSizes {
   long l1, l2, l3;
 };
 CacheSizes cacheSizes();
+
+/// Bytes from which a result is written past the caches: a quarter of the last cache, which it
+/// would share with its operands. `bytes`: for tests, which would otherwise need large ones; 0: as
+/// usual.
+int64_t largeResultBytes();
+void setLargeResultBytes(int64_t bytes);
 
 }  // namespace kindling

@@ -1,6 +1,7 @@
 #include "cpu/elementwise_loop.h"
 #include "cpu/fused_loop.h"
 #include "cpu/kernel_table.h"
+#include "cpu/past_caches.h"
 #include "cpu/strided_loop.h"
 #include "cpu/tile_copy.h"
 
@@ -20,24 +21,39 @@ KINDLING_INLINE const void* advance(const void* p, int64_t bytes) {
   return static_cast<const char*>(p) + bytes;
 }
 
+/// Whether the result is memory of its own and of a size that is written past the caches. What
+/// takes longer than memory does not wait for plain stores, but would for a whole piece at once.
+bool writesPastCaches(const OpCall& call, int inputs, int64_t grain) {
+  const TensorView& out = call.outputs[0];
+  if (grain < kCheapGrain || !goesPastCaches(out.size * elementBytes(out.dtype))) return false;
+  for (int k = 0; k < inputs; ++k) {
+    if (call.inputs[k].data == out.data) return false;  // its lines are in the cache already
+  }
+  return true;
+}
+
 /// Everything contiguous or a single element.
 template <class Loop>
 void runFlat(const OpCall& call, int inputs, const Loop& loop, uint32_t repeated, int64_t grain) {
-  const int64_t n = call.outputs[0].size;
-  const auto range = [&](int64_t begin, int64_t end) {
+  const TensorView& result = call.outputs[0];
+  const auto run = [&](void* out, int64_t begin, int64_t count) {
     const void* in[kMaxElementwiseInputs];
     for (int k = 0; k < inputs; ++k) {
       const int64_t bytes = repeated >> k & 1 ? 0 : elementBytes(call.inputs[k].dtype);
       in[k] = advance(call.inputs[k].data, begin * bytes);
     }
-    char* out = static_cast<char*>(call.outputs[0].data);
-    loop(out + begin * elementBytes(call.outputs[0].dtype), in, repeated, end - begin);
+    loop(out, in, repeated, count);
   };
-  if (n < 2 * grain) {
-    range(0, n);
-  } else {
-    parallelFor(n, grain, 64, range);
-  }
+  const bool pastCaches = writesPastCaches(call, inputs, grain);
+  const auto range = [&](int64_t begin, int64_t end) {
+    const int64_t bytes = elementBytes(result.dtype);
+    char* const out = static_cast<char*>(result.data) + begin * bytes;
+    if (!pastCaches) return run(out, begin, end - begin);
+    streamPieces(out, end - begin, bytes, [&](void* piece, int64_t first, int64_t count) {
+      run(piece, begin + first, count);
+    });
+  };
+  parallelForPromptly(result.size, grain, 64, range);
 }
 
 /// One parallel range of the tiles of a strided loop, with the scratch memory it gathers into.

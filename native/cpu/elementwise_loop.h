@@ -12,7 +12,11 @@ using RunLoop = void (*)(void* out, const void* const* inputs, uint32_t repeated
 
 constexpr int kMaxElementwiseInputs = 8;
 
-/// Work below 2 * grain elements stays on the calling thread.
+/// The grain of an op that is done before its operands have come from memory.
+constexpr int64_t kCheapGrain = 49152;
+
+/// Work below 2 * grain elements stays on the calling thread, or below half a grain while workers
+/// are awake.
 Status runElementwise(const OpCall& call, int inputs, RunLoop loop, int64_t grain);
 
 /// The loop of an op over float32 (the first input of `where` is bool); for fused chains.

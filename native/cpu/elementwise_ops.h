@@ -11,7 +11,7 @@ namespace KINDLING_ISA {
 
 /// An op that is done before its operands have come from memory.
 struct Cheap {
-  static constexpr int64_t kGrain = 49152;
+  static constexpr int64_t kGrain = kCheapGrain;
 };
 /// A division, a root or a polynomial.
 struct Costly {

@@ -95,6 +95,7 @@ Status fused(const OpCall& call) {
   if (!CodeReader(call, &loop).read())
     return fail(Status::badArgument, "fused: the code is broken");
   constexpr int64_t kGrain = 16384;
+  static_assert(kGrain < kCheapGrain, "a chain finds its place by the address it is to write to");
   OpCall chain = call;
   for (int k = 0; k < loop.operands; ++k) chain.inputs[k] = call.inputs[1 + k];
   return runFused(chain, loop.operands, loop, kGrain);

@@ -8,6 +8,7 @@
 #include "cpu/kernel_table.h"
 #include "cpu/lanes.h"
 #include "cpu/parallel.h"
+#include "cpu/past_caches.h"
 #include "cpu/scratch.h"
 #include "cpu/vec_math.h"
 
@@ -31,12 +32,19 @@ Rows rowsOf(const TensorView& view) {
 
 /// Calls body(row) for every row, in parallel where there is enough to do.
 template <typename Body>
-void forRows(const Rows& rows, const Body& body) {
+void forRows(const Rows& rows, const Body& body, bool streams = false) {
   const int64_t grain = kGrain / (rows.width > 0 ? rows.width : 1) + 1;
-  parallelFor(rows.count, grain, 1, [&](int64_t begin, int64_t end) {
+  parallelForPromptly(rows.count, grain, 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) body(row);
+    if (streams) finishStreaming();
   });
 }
+
+/// How rows come from memory and go there.
+struct RowFlow {
+  int64_t next;     // elements to the row after this one, to be fetched while this one is summed
+  bool pastCaches;  // where the result goes
+};
 
 KINDLING_INLINE float logOf(float x) { return logf(x); }
 KINDLING_INLINE double logOf(double x) { return ::log(x); }
@@ -97,10 +105,15 @@ struct Row {
     return static_cast<T>(total);
   }
 
-  /// out = map(x, y), vector by vector.
+  /// out = map(x, y), vector by vector; of whole lines where it goes past the caches.
   template <typename Map>
-  static KINDLING_INLINE void transform(const T* x, const T* y, T* out, int64_t n, const Map& map) {
+  static KINDLING_INLINE void transform(const T* x, const T* y, T* out, int64_t n, const Map& map,
+                                        bool pastCaches = false) {
     int64_t i = 0;
+    if (pastCaches) {
+      for (; i < n; i += V::width) streamVector(map(V::load(x + i), V::load(y + i)), out + i);
+      return;
+    }
     for (; i + V::width <= n; i += V::width) map(V::load(x + i), V::load(y + i)).store(out + i);
     if (i < n) {
       const int lanes = static_cast<int>(n - i);
@@ -109,9 +122,26 @@ struct Row {
   }
 
   template <typename Map>
-  static KINDLING_INLINE T sumBlock(const T* x, const T* y, int64_t n, const Map& map) {
-    V total = V::zero();
+  static KINDLING_INLINE T sumBlock(const T* x, const T* y, int64_t n, const Map& map,
+                                    int64_t next) {
+    constexpr int64_t kChains = 4, kLine = 64 / sizeof(T);
+    constexpr int64_t kStep = kChains * V::width;
+    V parts[kChains];
+    for (V& part : parts) part = V::zero();
     int64_t i = 0;
+    for (; i + kStep <= n; i += kStep) {
+#pragma GCC unroll 4
+      for (int64_t ahead = i; ahead < i + kStep; ahead += kLine) {
+        __builtin_prefetch(x + next + ahead, 0, 2);
+        __builtin_prefetch(y + next + ahead, 0, 2);
+      }
+#pragma GCC unroll 4
+      for (int c = 0; c < kChains; ++c) {
+        const int64_t at = i + c * V::width;
+        parts[c] = parts[c] + map(V::load(x + at), V::load(y + at));
+      }
+    }
+    V total = (parts[0] + parts[1]) + (parts[2] + parts[3]);
     for (; i + V::width <= n; i += V::width) {
       total = total + map(V::load(x + i), V::load(y + i));
     }
@@ -123,13 +153,14 @@ struct Row {
     return reduceAdd(total);
   }
 
-  /// The sum of map(x, y) over a row.
+  /// The sum of map(x, y) over a row. What is `next` elements further is fetched meanwhile.
   template <typename Map>
-  static KINDLING_INLINE T sum(const T* x, const T* y, int64_t n, const Map& map) {
-    if (n <= kBlock) return sumBlock(x, y, n, map);
+  static KINDLING_INLINE T sum(const T* x, const T* y, int64_t n, const Map& map, int64_t next) {
+    if (n <= kBlock) return sumBlock(x, y, n, map, next);
     double total = 0;
     for (int64_t i = 0; i < n; i += kBlock) {
-      total += static_cast<double>(sumBlock(x + i, y + i, n - i < kBlock ? n - i : kBlock, map));
+      const int64_t count = n - i < kBlock ? n - i : kBlock;
+      total += static_cast<double>(sumBlock(x + i, y + i, count, map, next));
     }
     return static_cast<T>(total);
   }
@@ -150,14 +181,18 @@ struct Row {
     transform(x, x, y, n, [&](V v, V) { return v - shift - normalizer; });
   }
 
-  static void softmaxBackward(const T* g, const T* y, T* out, int64_t n) {
-    const V dot = V::set1(sum(g, y, n, [](V a, V b) { return a * b; }));
-    transform(g, y, out, n, [&](V a, V b) { return b * (a - dot); });
+  static void softmaxBackward(const T* g, const T* y, T* out, int64_t n, const RowFlow& flow) {
+    const V dot = V::set1(sum(
+        g, y, n, [](V a, V b) { return a * b; }, flow.next));
+    transform(
+        g, y, out, n, [&](V a, V b) { return b * (a - dot); }, flow.pastCaches);
   }
 
-  static void logSoftmaxBackward(const T* g, const T* y, T* out, int64_t n) {
-    const V total = V::set1(sum(g, y, n, [](V a, V) { return a; }));
-    transform(g, y, out, n, [&](V a, V b) { return fnma(exp(b), total, a); });
+  static void logSoftmaxBackward(const T* g, const T* y, T* out, int64_t n, const RowFlow& flow) {
+    const V total = V::set1(sum(
+        g, y, n, [](V a, V) { return a; }, flow.next));
+    transform(
+        g, y, out, n, [&](V a, V b) { return fnma(exp(b), total, a); }, flow.pastCaches);
   }
 };
 
@@ -175,7 +210,7 @@ Status forward(const OpCall& call) {
 }
 
 template <class V, void (*kernel)(const typename V::Scalar*, const typename V::Scalar*,
-                                  typename V::Scalar*, int64_t)>
+                                  typename V::Scalar*, int64_t, const RowFlow&)>
 Status backward(const OpCall& call) {
   using T = typename V::Scalar;
   const Contiguous g(call.inputs[0]);
@@ -183,10 +218,14 @@ Status backward(const OpCall& call) {
   if (!g.ok() || !y.ok()) return noMemory("softmaxBackward");
   const Rows rows = rowsOf(call.outputs[0]);
   T* out = static_cast<T*>(call.outputs[0].data);
-  forRows(rows, [&](int64_t row) {
+  const int64_t bytes = rows.width * int64_t{sizeof(T)};
+  const bool pastCaches = goesPastCaches(rows.count * bytes) && isWholeLines(out, bytes);
+  const auto compute = [&](int64_t row) {
     const int64_t at = row * rows.width;
-    kernel(g.as<T>() + at, y.as<T>() + at, out + at, rows.width);
-  });
+    const RowFlow flow = {row + 1 < rows.count ? rows.width : 0, pastCaches};
+    kernel(g.as<T>() + at, y.as<T>() + at, out + at, rows.width, flow);
+  };
+  forRows(rows, compute, pastCaches);
   return Status::ok;
 }
 

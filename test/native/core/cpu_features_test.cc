@@ -30,6 +30,14 @@ TEST_CASE("cores and caches are plausible") {
   CHECK(sizes.l3 >= sizes.l2);
 }
 
+TEST_CASE("results of a quarter of the last cache are large, or of what a test asks for") {
+  CHECK(largeResultBytes() == cacheSizes().l3 / 4);
+  setLargeResultBytes(64);
+  CHECK(largeResultBytes() == 64);
+  setLargeResultBytes(0);
+  CHECK(largeResultBytes() == cacheSizes().l3 / 4);
+}
+
 TEST_CASE("the CPU backend has a kernel for every op") {
   for (int op = 0; op < kOpCount; ++op) {
     CAPTURE(op);

@@ -186,6 +186,10 @@ KINDLING_EMULATED void _mm512_storeu_pd(void* p, __m512d a) {
   _mm256_storeu_pd(static_cast<double*>(p), a.low);
   _mm256_storeu_pd(static_cast<double*>(p) + 4, a.high);
 }
+KINDLING_EMULATED void _mm512_stream_ps(float* p, __m512 a) {
+  _mm256_stream_ps(p, a.low);
+  _mm256_stream_ps(p + 8, a.high);
+}
 KINDLING_EMULATED void _mm512_storeu_si512(void* p, __m512i a) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), a.low);
   _mm256_storeu_si256(static_cast<__m256i*>(p) + 1, a.high);

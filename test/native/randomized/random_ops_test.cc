@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "core/cpu_features.h"
 #include "randomized/driver.h"
 #include "randomized/makers.h"
 
@@ -44,12 +45,19 @@ std::string describe(const RandomCase& c, uint64_t seed) {
   return text;
 }
 
+/// Has results of any size written past the caches while it lives, or none but very large ones.
+struct PastCaches {
+  explicit PastCaches(bool all) { setLargeResultBytes(all ? 1 : 0); }
+  ~PastCaches() { setLargeResultBytes(0); }
+};
+
 void checkCase(const RandomCase& c, uint64_t seed) {
   Random random(seed, 1, false);
   for (const IsaLevel& level : isaLevels()) {
     for (const Side side : {Side::start, Side::end}) {
       const int threads = side == Side::start ? 1 : static_cast<int>(random.pick(2, 8));
       setNumThreads(threads);
+      const PastCaches pastCaches(random.pick(0, 1) == 1);
       const std::string name =
           describe(c, seed) + ", " + nameOf(level) + ", " + std::to_string(threads) + " threads";
       nameRunningCase(name);
@@ -116,7 +124,8 @@ void checkAllOps(uint64_t rounds, bool specials) {
   setNumThreads(before);
 }
 
-/// Every op's bits with one thread and with more, in the same memory.
+/// Every op's bits with one thread and with more, in the same memory, through the caches and past
+/// them.
 void checkThreadCounts(const RandomCase& c, uint64_t seed) {
   Random random(seed, 1, false);
   const uint64_t layout = static_cast<uint64_t>(random.pick(0, 1 << 20));
@@ -124,6 +133,7 @@ void checkThreadCounts(const RandomCase& c, uint64_t seed) {
     std::vector<unsigned char> first;
     for (const int threads : {1, 2, 3, 4, 5, 6, 7, 8}) {
       setNumThreads(threads);
+      const PastCaches pastCaches(threads % 2 == 0);
       const std::string name =
           describe(c, seed) + ", " + nameOf(level) + ", " + std::to_string(threads) + " threads";
       nameRunningCase(name);
