@@ -67,14 +67,23 @@ void selectDenseRows(const OpCall& call, int64_t rowSize) {
   const TensorView& index = call.inputs[1];
   const T* from = static_cast<const T*>(x.data);
   T* to = static_cast<T*>(call.outputs[0].data);
-  const int64_t grain = kGrainBytes / (rowSize * static_cast<int64_t>(sizeof(T))) + 1;
-  parallelFor(index.size, grain, 1, [&](int64_t begin, int64_t end) {
+  constexpr int64_t kAheadBytes = 2048;  // in flight
+  const int64_t bytes = rowSize * int64_t{sizeof(T)};
+  const int64_t ahead = kAheadBytes / bytes + 1;
+  const int64_t fetched = bytes < kAheadBytes ? bytes : kAheadBytes;
+  const int64_t grain = kGrainBytes / bytes + 1;
+  parallelForPromptly(index.size, grain, 1, [&](int64_t begin, int64_t end) {
     if (rowSize == 1) {
       for (int64_t i = begin; i < end; ++i) to[i] = from[indexAt(index, i) * x.strides[0]];
       return;
     }
+    const auto rowAt = [&](int64_t i) { return from + indexAt(index, i) * x.strides[0]; };
     for (int64_t i = begin; i < end; ++i) {
-      copyRun(to + i * rowSize, from + indexAt(index, i) * x.strides[0], rowSize);
+      // In any order, as rows are, no hardware foresees them.
+      const char* const coming =
+          reinterpret_cast<const char*>(i + ahead < end ? rowAt(i + ahead) : from);
+      for (int64_t at = 0; at < fetched; at += 64) __builtin_prefetch(coming + at, 0, 3);
+      copyRun(to + i * rowSize, rowAt(i), rowSize);
     }
   });
 }
