@@ -35,6 +35,7 @@ struct Padded {
 };
 
 constexpr int64_t kMostPlaneElements = int64_t{1} << 22;
+constexpr int64_t kPhasesTogether = 4;  // along a row, that are copied from it at once
 
 /// One plane for `count` problems that differ in their grids and taps alone. False where it would
 /// be too large, as with a stride far beyond the kernel, or none has a tap.
@@ -107,41 +108,71 @@ inline int64_t rowStepOf(const TapAxis& taps, int64_t stride) {
   return step / stride;
 }
 
-/// Copies a channel into its plane, which must hold zeros where the padding is: they stay.
+/// Goes along an axis of a channel: where the index lies in the plane.
+struct PlanePlace {
+  int64_t index, phase, at;
+  const int64_t stride, phases, end;
+
+  PlanePlace(const Padded& plane, int axis)
+      : index(plane.first[axis] < 0 ? 0 : plane.first[axis]),
+        phase((index - plane.first[axis]) % plane.stride[axis]),
+        at((index - plane.first[axis]) / plane.stride[axis]),
+        stride(plane.stride[axis]),
+        phases(plane.phases[axis]),
+        end(plane.extents[axis]) {}
+  bool inside() const { return phase < phases && at < end; }
+  void advance() {
+    ++index;
+    if (++phase < stride) return;
+    phase = 0;
+    ++at;
+  }
+};
+
+/// Copies every stride-th element of a row, [begin, end) of them.
+KINDLING_INLINE void fillRow(const float* from, int64_t stride, int64_t begin, int64_t end,
+                             bool aligned, float* row) {
+  constexpr int kWidth = GemmVec::width;
+  int64_t at = begin;
+  if (stride == 1) {
+    for (; at + kWidth <= end; at += kWidth) GemmVec::load(from + at).store(row + at);
+    if (at < end && aligned) {
+      return GemmVec::loadPartial(from + at, static_cast<int>(end - at)).store(row + at);
+    }
+  }
+  if (stride == 2) {
+    for (; at + kWidth <= end; at += kWidth) loadLanes(from + 2 * at, 2, 0, kWidth).store(row + at);
+  }
+  for (; at < end; at += kWidth) {
+    const int lanes = end - at < kWidth ? static_cast<int>(end - at) : kWidth;
+    storeFirst(loadLanes(from + at * stride, stride, 0, lanes), row + at, lanes);
+  }
+}
+
+/// Copies a channel into its plane, which must hold zeros where the padding is: they stay. Row by
+/// row of the channel, whatever their phases, as memory is read best.
 inline void fillPlane(const Padded& plane, const float* source, const int64_t* extents, float* to) {
   constexpr int kWidth = GemmVec::width;
-  const int64_t stride = plane.stride[2], width = plane.extents[2];
+  const int64_t stride = plane.stride[2];
   // Then whole vectors end before the next row's elements.
   const bool aligned = (plane.lead - plane.first[2]) % kWidth == 0 && plane.first[2] <= 0;
-  for (int64_t rd = 0; rd < plane.phases[0]; ++rd) {
-    for (int64_t rh = 0; rh < plane.phases[1]; ++rh) {
-      for (int64_t rw = 0; rw < plane.phases[2]; ++rw, to += plane.phase) {
-        const int64_t x = plane.first[2] + rw;
-        int64_t begin, end;
-        validRange(x, stride, extents[2], width, &begin, &end);
-        for (int64_t d = 0; d < plane.extents[0]; ++d) {
-          const int64_t z = plane.first[0] + rd + d * plane.stride[0];
-          if (z < 0 || z >= extents[0]) continue;
-          for (int64_t h = 0; h < plane.extents[1]; ++h) {
-            const int64_t y = plane.first[1] + rh + h * plane.stride[1];
-            if (y < 0 || y >= extents[1]) continue;
-            const float* const from = source + (z * extents[1] + y) * extents[2] + x;
-            float* const row = to + plane.lead + plane.rowOf(d, h);
-            int64_t at = begin;
-            if (stride == 1) {
-              for (; at + kWidth <= end; at += kWidth) {
-                GemmVec::load(from + at).store(row + at);
-              }
-              if (at < end && aligned) {
-                GemmVec::loadPartial(from + at, static_cast<int>(end - at)).store(row + at);
-                continue;
-              }
-            }
-            for (; at < end; at += kWidth) {
-              const int lanes = end - at < kWidth ? static_cast<int>(end - at) : kWidth;
-              storeFirst(loadLanes(from + at * stride, stride, 0, lanes), row + at, lanes);
-            }
-          }
+  for (int64_t phase = 0; phase < plane.phases[2]; phase += kPhasesTogether) {
+    const int64_t count =
+        plane.phases[2] - phase < kPhasesTogether ? plane.phases[2] - phase : kPhasesTogether;
+    int64_t begin[kPhasesTogether], end[kPhasesTogether];
+    const int64_t x = plane.first[2] + phase;
+    for (int64_t i = 0; i < count; ++i) {
+      validRange(x + i, stride, extents[2], plane.extents[2], &begin[i], &end[i]);
+    }
+    for (PlanePlace z(plane, 0); z.index < extents[0]; z.advance()) {
+      if (!z.inside()) continue;
+      for (PlanePlace y(plane, 1); y.index < extents[1]; y.advance()) {
+        if (!y.inside()) continue;
+        const float* const from = source + (z.index * extents[1] + y.index) * extents[2] + x;
+        const int64_t which = (z.phase * y.phases + y.phase) * plane.phases[2] + phase;
+        float* row = to + which * plane.phase + plane.lead + plane.rowOf(z.at, y.at);
+        for (int64_t i = 0; i < count; ++i, row += plane.phase) {
+          fillRow(from + i, stride, begin[i], end[i], aligned, row);
         }
       }
     }
