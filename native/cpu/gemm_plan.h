@@ -57,7 +57,7 @@ constexpr int64_t kParallelCost = 16000;  // less is not worth waking a thread
 #elif KINDLING_ISA_LEVEL > 0
 constexpr double kTransposeCost = 0.6;
 constexpr double kTurnCost = 1.0;
-constexpr int64_t kBlockSteps = 256;
+constexpr int64_t kBlockSteps = KINDLING_ISA_LEVEL == 1 ? 512 : 256;
 constexpr int kLatency = 8;
 constexpr int64_t kParallelCost = 32000;
 #else
@@ -70,6 +70,12 @@ constexpr int64_t kParallelCost = 16000;
 constexpr int64_t kPromptCost = kParallelCost / 3;  // nor handing to one that is awake
 constexpr int64_t kStreamSteps = 64;                // of k, where every vector is used just once
 constexpr int64_t kPartCost = 400000;  // more parts than threads where each has at least this
+
+/// The rows of a tile take twice the memory in float64.
+template <typename T>
+constexpr int64_t blockSteps() {
+  return KINDLING_ISA_LEVEL == 1 && sizeof(T) > sizeof(float) ? kBlockSteps / 2 : kBlockSteps;
+}
 
 KINDLING_INLINE int64_t ceilDivide(int64_t x, int64_t y) { return (x + y - 1) / y; }
 KINDLING_INLINE int64_t least(int64_t x, int64_t y) { return x < y ? x : y; }
@@ -96,7 +102,7 @@ inline double problemCost(const GemmProblem<T, S>& p) {
   if (p.columns.across != 1) cost += kTransposeCost * columns * static_cast<double>(p.k);
   // Once for every block of k.
   if (p.transposed) {
-    cost += kTurnCost * rows * columns * static_cast<double>(1 + p.k / (kBlockSteps * 3 / 2));
+    cost += kTurnCost * rows * columns * static_cast<double>(1 + p.k / (blockSteps<T>() * 3 / 2));
   }
   return cost;
 }
@@ -209,7 +215,7 @@ KINDLING_INLINE int64_t groupElements(const GemmPlan& plan) {
 
 template <typename T, typename S>
 inline void chooseBlocks(const GemmProblem<T, S>& problem, bool isOneTile, GemmPlan* plan) {
-  int64_t most = kBlockSteps;
+  int64_t most = blockSteps<T>();
   const int64_t bytesOfStep = plan->vectors * GemmVecOf<T>::width * int64_t{sizeof(T)};
   if (!plan->packRows && !plan->packColumns && isOneTile) {
     // Short runs along k, so that the vectors are read in about the order of memory.

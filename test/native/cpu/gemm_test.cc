@@ -301,7 +301,8 @@ TEST_CASE_TEMPLATE("gemm: sizes around every tile boundary", T, float, double) {
 }
 
 TEST_CASE_TEMPLATE("gemm: depths around block boundaries", T, float, double) {
-  for (const int64_t k : {0, 1, 2, 15, 16, 17, 191, 192, 193, 383, 384, 385, 575, 576, 577, 1153}) {
+  for (const int64_t k :
+       {0, 1, 2, 15, 16, 17, 191, 192, 193, 383, 384, 385, 575, 576, 577, 767, 768, 769, 1153}) {
     checkVariants<T>(13, 21, k, {1, 3});
     checkVariants<T>(3, 40, k, {1, 2});
   }
