@@ -383,7 +383,7 @@ bool gatherFits(const Problem* problems, int64_t count) {
   // With few rows a product would spend its time on the column matrix; the planes may then come
   // from further away, as all taps of a channel follow each other.
   const bool fewRows = p.rows <= 3;
-  const int64_t room = cacheSizes().l3 / 4;
+  const int64_t room = cacheSizes().l3;
   if (p.channels * plane.size * 4 > room) return false;
   return p.grid[2] >= kLeastWidth && (p.channels <= kFewChannels || fewRows);
 }

@@ -66,7 +66,7 @@ void planPlanes(const ConvShape& shape, const TapAxis* taps, Plan* plan) {
       shape.taps > 1 && plan->panelVectors <= kTileVectors && layOut(&grid, 1, &plan->plane);
   if (!plan->shifted) return;
   plan->planeChannels = lesser((plan->unitRows - 2) / shape.taps + 2, shape.channels);
-  plan->shifted = plan->planeChannels * plan->plane.size * 4 <= cacheSizes().l3 / 4;
+  plan->shifted = plan->planeChannels * plan->plane.size * 4 <= cacheSizes().l3;
   if (!plan->shifted) return;
   const int64_t height = plan->block / shape.output[2];
   plan->block = (height > 1 ? height : 1) * shape.output[2];
